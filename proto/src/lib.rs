@@ -5,6 +5,12 @@
 //! ledger's nouns; the other modules convert the programme's. Steps, limits and failures of the
 //! protocol are in `PROTOCOL.md` beside this crate.
 
+pub mod content;
+pub mod entry;
+mod error;
+
+pub use error::DecodeError;
+
 /// Messages and services generated from `raccordo/v1/*.proto`.
 #[allow(missing_docs, clippy::all, unreachable_pub)]
 pub mod wire {

@@ -116,8 +116,7 @@ impl FromStr for Kind {
         if let Some(known) = KnownKind::ALL.iter().find(|k| k.as_str() == text) {
             return Ok(Self::Known(*known));
         }
-        let allowed =
-            |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'.');
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'.');
         if (3..=40).contains(&text.len()) && text.bytes().all(allowed) {
             Ok(Self::Unknown(text.into()))
         } else {

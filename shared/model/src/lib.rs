@@ -7,10 +7,30 @@
 //! What is not here: IO, clocks, random numbers, protobuf (see `raccordo-proto`), SQL, signatures.
 
 pub mod checkpoint;
+pub mod code;
+pub mod consolidate;
+pub mod date;
 pub mod digest;
+pub mod document;
+pub mod edition;
 pub mod entry;
+pub mod executive_plan;
+pub mod finding;
 pub mod kind;
+pub mod kit;
 pub mod manifest;
+pub mod measure;
 pub mod node;
+pub mod operational_plan;
+pub mod outcome;
+pub mod period;
+pub mod personal_data;
+pub mod plan_file;
+pub mod region;
+pub mod report;
 pub mod scope;
+pub mod syllabus;
+pub mod taxonomy;
+pub mod text;
 pub mod timestamp;
+pub mod version;

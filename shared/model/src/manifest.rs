@@ -188,11 +188,7 @@ pub fn check_path(path: &str) -> Result<(), ManifestError> {
     Ok(())
 }
 
-fn check_file(
-    file: &ManifestFile,
-    chunkers: usize,
-    chunks: &[ManifestChunk],
-) -> Result<(), ManifestError> {
+fn check_file(file: &ManifestFile, chunkers: usize, chunks: &[ManifestChunk]) -> Result<(), ManifestError> {
     let refuse = |why| {
         Err(ManifestError::File {
             path: file.path.clone(),

@@ -30,6 +30,14 @@ impl RegionCode {
     }
 }
 
+/// For `#[serde(serialize_with)]`: the three digits.
+pub(crate) fn region_as_text<S: serde::Serializer>(
+    code: &RegionCode,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(code.as_str())
+}
+
 impl FromStr for RegionCode {
     type Err = NameError;
 

@@ -1,0 +1,6 @@
+-- What every node projects: how far each ledger is applied, and what could not be.
+CREATE TABLE proj_cursor (ledger TEXT PRIMARY KEY, applied INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE proj_quarantine (
+    ledger TEXT NOT NULL, idx INTEGER NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, code TEXT NOT NULL,
+    retry TEXT NOT NULL, text TEXT NOT NULL, remedy TEXT NOT NULL, PRIMARY KEY (ledger, idx)) STRICT, WITHOUT ROWID;
+CREATE INDEX proj_quarantine_subject ON proj_quarantine (ledger, subject);
