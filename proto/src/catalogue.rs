@@ -115,11 +115,7 @@ fn title(message: &'static str, title: Option<wire::Text>) -> Result<Text, Decod
 }
 
 /// The texts of a list, each parsed.
-pub(crate) fn list<T>(
-    message: &'static str,
-    field: &str,
-    texts: &[String],
-) -> Result<Vec<T>, DecodeError>
+pub(crate) fn list<T>(message: &'static str, field: &str, texts: &[String]) -> Result<Vec<T>, DecodeError>
 where
     T: std::str::FromStr,
     T::Err: std::fmt::Display,
@@ -176,8 +172,8 @@ pub fn code_lists_to_wire(codes: &CodeLists) -> wire::CodeLists {
 pub fn code_lists_from_wire(codes: &wire::CodeLists) -> Result<CodeLists, DecodeError> {
     const MESSAGE: &str = "CodeLists";
     at_most(MESSAGE, "yaml", "bytes", codes.yaml.len(), CODE_LISTS_BYTES_MAX)?;
-    let parsed = CodeLists::parse_yaml(&codes.yaml, "code lists")
-        .map_err(|e| DecodeError::new(MESSAGE, "yaml", e))?;
+    let parsed =
+        CodeLists::parse_yaml(&codes.yaml, "code lists").map_err(|e| DecodeError::new(MESSAGE, "yaml", e))?;
     if parsed.version() != codes.version {
         let problem = format!("{}, but the document says {}", codes.version, parsed.version());
         return Err(DecodeError::new(MESSAGE, "version", problem));

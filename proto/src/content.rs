@@ -7,9 +7,7 @@ use crate::{
 use prost::Message;
 use raccordo_model::{
     digest::{ChunkDigest, FileDigest},
-    manifest::{
-        CHUNKS_MAX, Chunker, FILES_MAX, MANIFEST_BYTES_MAX, Manifest, ManifestChunk, ManifestFile,
-    },
+    manifest::{CHUNKS_MAX, Chunker, FILES_MAX, MANIFEST_BYTES_MAX, Manifest, ManifestChunk, ManifestFile},
 };
 
 const MANIFEST: &str = "Manifest";
@@ -29,13 +27,7 @@ pub fn decode_manifest(bytes: &[u8]) -> Result<Manifest, DecodeError> {
         return Err(DecodeError::new(MANIFEST, "version", problem));
     }
     at_most(MANIFEST, "files", "files", message.files.len(), FILES_MAX)?;
-    at_most(
-        MANIFEST,
-        "chunks",
-        "chunks",
-        message.chunks.len(),
-        CHUNKS_MAX,
-    )?;
+    at_most(MANIFEST, "chunks", "chunks", message.chunks.len(), CHUNKS_MAX)?;
     if message.encode_to_vec() != bytes {
         return Err(DecodeError::new(MANIFEST, "*", "not in canonical encoding"));
     }
@@ -112,5 +104,64 @@ fn to_wire(manifest: &Manifest) -> wire::Manifest {
                 length: chunk.length,
             })
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> Manifest {
+        let chunker = Chunker {
+            id: "whole".into(),
+            minimum: 0,
+            average: 0,
+            maximum: 0,
+        };
+        let file = |path: &str, chunks: Vec<u32>| ManifestFile {
+            path: path.into(),
+            length: 3 * chunks.len() as u64,
+            digest: FileDigest([1; 32]),
+            chunker: 0,
+            executable: path.ends_with("b"),
+            chunks,
+        };
+        let chunk = |n| ManifestChunk {
+            digest: ChunkDigest([n; 32]),
+            length: 3,
+        };
+        let files = vec![file("a", vec![0]), file("b", vec![0, 1]), file("c", vec![])];
+        Manifest::new(vec![chunker], files, vec![chunk(1), chunk(2)]).unwrap()
+    }
+
+    #[test]
+    fn manifests_survive_the_wire() {
+        let manifest = manifest();
+        assert_eq!(decode_manifest(&encode_manifest(&manifest)), Ok(manifest));
+    }
+
+    #[test]
+    fn a_second_encoding_of_the_same_tree_is_refused() {
+        // An unknown field, and a default value written out: both parse to the same manifest.
+        for suffix in [&[0x78, 1][..], &[0x08, 1]] {
+            let mut bytes = encode_manifest(&manifest());
+            bytes.extend_from_slice(suffix);
+            let error = decode_manifest(&bytes).unwrap_err();
+            assert!(error.problem.contains("canonical"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_hold_together_is_refused() {
+        let wrong = |change: fn(&mut wire::Manifest)| {
+            let mut message = to_wire(&manifest());
+            change(&mut message);
+            decode_manifest(&message.encode_to_vec()).unwrap_err().to_string()
+        };
+        assert!(wrong(|m| m.version = 2).starts_with("Manifest.version: "));
+        assert!(wrong(|m| m.files[0].path = "../a".into()).contains("../a"));
+        assert!(wrong(|m| m.files[0].digest.clear()).starts_with("Manifest.files.digest: "));
+        assert!(wrong(|m| m.files.swap(0, 1)).contains("sorted"));
+        assert!(decode_manifest(&vec![0; MANIFEST_BYTES_MAX + 1]).is_err());
     }
 }

@@ -104,13 +104,7 @@ pub fn decode_header(bytes: &[u8]) -> Result<Header, DecodeError> {
         DEPENDS_ON_MAX,
     )?;
     at_most(HEADER, "seen", "ledgers", header.seen.len(), SEEN_MAX)?;
-    at_most(
-        HEADER,
-        "content",
-        "manifests",
-        header.content.len(),
-        CONTENT_MAX,
-    )?;
+    at_most(HEADER, "content", "manifests", header.content.len(), CONTENT_MAX)?;
     let wrong = |field: &str, problem: &str| DecodeError::new(HEADER, field, problem);
     Ok(Header {
         ledger: parse(HEADER, "ledger", &header.ledger)?,
@@ -233,13 +227,7 @@ pub fn offered(leaf: wire::Leaf) -> Result<OfferedLeaf, DecodeError> {
     let body = leaf
         .body
         .map(|body| {
-            at_most(
-                LEAF,
-                "body.stored",
-                "bytes",
-                body.stored.len(),
-                BODY_BYTES_MAX,
-            )?;
+            at_most(LEAF, "body.stored", "bytes", body.stored.len(), BODY_BYTES_MAX)?;
             Ok(Body {
                 salt: exactly(LEAF, "body.salt", &body.salt)?,
                 stored: body.stored,
@@ -316,4 +304,174 @@ pub fn unpack_body(header: &Header, stored: &[u8]) -> Result<Vec<u8>, DecodeErro
         return Err(wrong("bytes follow the zstd frame".into()));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use raccordo_model::kind::{Kind, KnownKind};
+
+    fn header() -> Header {
+        Header {
+            ledger: "raccordo/fse-prova/090".parse().unwrap(),
+            kind: Kind::Known(KnownKind::PoSubmitted),
+            subject: "po/090/1".parse().unwrap(),
+            depends_on: vec!["code_lists/1".parse().unwrap()],
+            seen: vec![(NodeId::Hub, 7)],
+            scope: Scope::region("090".parse().unwrap()),
+            actors: vec![Actor {
+                account: AccountId([7; 16]),
+                institution: "RT".into(),
+            }],
+            recorded_at: Timestamp(1_700_000_000_000_000),
+            supersedes: Some(0),
+            minimum_reader: 1,
+            criticality: Criticality::Critical,
+            not_before: Some(Timestamp(-1)),
+            content: vec![ManifestDigest([9; 32])],
+            body_encoding: BodyEncoding::Zstd,
+        }
+    }
+
+    fn refused(change: impl FnOnce(&mut wire::EntryHeader)) -> String {
+        let mut header = wire::EntryHeader::decode(encode_header(&header()).as_slice()).unwrap();
+        change(&mut header);
+        decode_header(&header.encode_to_vec()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn headers_survive_the_wire() {
+        let mut header = header();
+        assert_eq!(decode_header(&encode_header(&header)).as_ref(), Ok(&header));
+        header.scope = Scope::Centre;
+        header.kind = "later.kind".parse().unwrap();
+        (header.supersedes, header.not_before) = (None, None);
+        (header.depends_on, header.seen) = (Vec::new(), Vec::new());
+        assert_eq!(decode_header(&encode_header(&header)), Ok(header));
+    }
+
+    #[test]
+    fn each_wrong_field_is_named() {
+        for (text, field) in [
+            (refused(|h| h.ledger = "x".into()), "ledger"),
+            (refused(|h| h.kind = "PO".into()), "kind"),
+            (refused(|h| h.subject = "a b".into()), "subject"),
+            (
+                refused(|h| h.depends_on = vec!["code/1".into(); 17]),
+                "depends_on",
+            ),
+            (refused(|h| h.seen.push(h.seen[0].clone())), "seen"),
+            (refused(|h| h.scope = None), "scope"),
+            (refused(|h| h.scope.as_mut().unwrap().audience = 0), "scope"),
+            (refused(|h| h.scope.as_mut().unwrap().audience = 1), "scope"),
+            (refused(|h| h.scope.as_mut().unwrap().regions.clear()), "scope"),
+            (
+                refused(|h| h.scope.as_mut().unwrap().regions.insert(0, "140".into())),
+                "scope",
+            ),
+            (refused(|h| h.actors.clear()), "actors"),
+            (refused(|h| h.actors = vec![h.actors[0].clone(); 5]), "actors"),
+            (refused(|h| h.actors[0].account.push(0)), "actors.account"),
+            (
+                refused(|h| h.actors[0].institution = "Rossi Mario".into()),
+                "actors.institution",
+            ),
+            (refused(|h| h.criticality = 0), "criticality"),
+            (refused(|h| h.criticality = 9), "criticality"),
+            (refused(|h| h.content[0].truncate(31)), "content"),
+            (refused(|h| h.content = vec![vec![0; 32]; 9]), "content"),
+            (refused(|h| h.body_encoding = 0), "body_encoding"),
+            (refused(|h| h.ledger = "x".repeat(5_000)), "*"),
+        ] {
+            assert!(
+                text.starts_with(&format!("EntryHeader.{field}: ")),
+                "{field}: {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_leaf_is_parsed_within_bounds() {
+        let leaf = || wire::Leaf {
+            header: encode_header(&header()),
+            body_hash: vec![1; 32],
+            body: Some(wire::Body {
+                salt: vec![2; 32],
+                stored: vec![3; BODY_BYTES_MAX],
+            }),
+            erased_by: None,
+        };
+        let parsed = offered(leaf()).unwrap();
+        assert_eq!(parsed.header, header());
+        assert_eq!(parsed.header_bytes, encode_header(&header()));
+        let wrong = |change: fn(&mut wire::Leaf)| {
+            let mut leaf = leaf();
+            change(&mut leaf);
+            offered(leaf).unwrap_err().to_string()
+        };
+        assert!(wrong(|l| l.erased_by = Some(1)).starts_with("Leaf.erased_by: "));
+        assert!(wrong(|l| l.body_hash.clear()).starts_with("Leaf.body_hash: "));
+        assert!(wrong(|l| l.body.as_mut().unwrap().salt.clear()).starts_with("Leaf.body.salt: "));
+        assert!(wrong(|l| l.body.as_mut().unwrap().stored.push(0)).starts_with("Leaf.body.stored"));
+        assert!(wrong(|l| l.header.clear()).starts_with("Leaf.header.ledger: "));
+    }
+
+    #[test]
+    fn a_body_is_packed_where_that_pays_and_bombs_are_refused() {
+        let packed = |bytes: Vec<u8>| pack_body(bytes).0;
+        assert_eq!(packed(vec![0; 1_024]), BodyEncoding::Identity);
+        assert_eq!(packed(vec![0; 1_025]), BodyEncoding::Zstd);
+        let mut header = header();
+        let mut unpack = |encoding, stored: &[u8]| {
+            header.body_encoding = encoding;
+            unpack_body(&header, stored)
+        };
+        let bytes = b"a plan, a plan, ".repeat(1_000);
+        let (encoding, stored) = pack_body(bytes.clone());
+        assert_eq!(unpack(encoding, &stored), Ok(bytes));
+        let most = vec![0; BODY_UNPACKED_BYTES_MAX];
+        let (encoding, stored) = pack_body(most.clone());
+        assert_eq!(unpack(encoding, &stored), Ok(most));
+        let bomb = zstd::bulk::compress(&vec![0; BODY_UNPACKED_BYTES_MAX + 1], 3).unwrap();
+        assert!(
+            unpack(BodyEncoding::Zstd, &bomb)
+                .unwrap_err()
+                .problem
+                .contains("more than")
+        );
+        let mut trailing = stored.clone();
+        trailing.push(0);
+        assert!(unpack(BodyEncoding::Zstd, &trailing).is_err());
+        assert!(unpack(BodyEncoding::Zstd, &stored[..stored.len() - 1]).is_err());
+        assert!(unpack(BodyEncoding::Zstd, b"plain").is_err());
+        assert!(unpack(BodyEncoding::Identity, &vec![0; BODY_BYTES_MAX + 1]).is_err());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_bytes_are_a_header_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode_header(&bytes);
+        }
+
+        #[test]
+        fn a_changed_header_is_refused_or_still_a_header(at in 0..150usize, to in any::<u8>()) {
+            let mut bytes = encode_header(&header());
+            let at = at % bytes.len();
+            bytes[at] = to;
+            if let Ok(changed) = decode_header(&bytes) {
+                prop_assert_eq!(decode_header(&encode_header(&changed)), Ok(changed));
+            }
+        }
+
+        #[test]
+        fn bodies_unpack_to_what_was_packed(bytes in prop::collection::vec(0..4u8, 0..5_000)) {
+            let (encoding, stored) = pack_body(bytes.clone());
+            let mut header = header();
+            header.body_encoding = encoding;
+            prop_assert_eq!(unpack_body(&header, &stored), Ok(bytes));
+        }
+    }
 }

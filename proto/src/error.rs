@@ -15,11 +15,7 @@ pub struct DecodeError {
 
 impl DecodeError {
     /// `field` of `message` is wrong as `problem` says.
-    pub fn new(
-        message: &'static str,
-        field: impl Into<String>,
-        problem: impl std::fmt::Display,
-    ) -> Self {
+    pub fn new(message: &'static str, field: impl Into<String>, problem: impl std::fmt::Display) -> Self {
         // A problem may quote what came; the bound keeps a hostile text out of logs and answers.
         Self {
             message,
@@ -97,11 +93,7 @@ pub(crate) fn exactly<const N: usize>(
 }
 
 /// A submessage that must be there.
-pub(crate) fn required<T>(
-    message: &'static str,
-    field: &str,
-    value: Option<T>,
-) -> Result<T, DecodeError> {
+pub(crate) fn required<T>(message: &'static str, field: &str, value: Option<T>) -> Result<T, DecodeError> {
     value.ok_or_else(|| DecodeError::new(message, field, "missing"))
 }
 
@@ -113,15 +105,8 @@ pub(crate) fn text(
     most: usize,
 ) -> Result<String, DecodeError> {
     at_most(message, field, "bytes", value.len(), most)?;
-    if value
-        .chars()
-        .any(|c| c.is_control() && !matches!(c, '\n' | '\t'))
-    {
-        return Err(DecodeError::new(
-            message,
-            field,
-            "holds a control character",
-        ));
+    if value.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
+        return Err(DecodeError::new(message, field, "holds a control character"));
     }
     Ok(value)
 }

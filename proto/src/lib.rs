@@ -2,12 +2,17 @@
 //!
 //! This crate alone encodes and decodes protobuf, once, at the edge; the bytes that were hashed are
 //! kept as they came. [`wire`] holds the generated messages. [`entry`] and [`content`] convert the
-//! ledger's nouns; the other modules convert the programme's. Steps, limits and failures of the
-//! protocol are in `PROTOCOL.md` beside this crate.
+//! ledger's nouns; [`body`] the bodies of entries, with [`catalogue`], [`plan`] and [`report`].
+//! Steps, limits and failures of the protocol are in `PROTOCOL.md` beside this crate.
 
+mod act_parts;
+pub mod body;
+pub mod catalogue;
 pub mod content;
 pub mod entry;
 mod error;
+pub mod plan;
+pub mod report;
 
 pub use error::DecodeError;
 

@@ -11,12 +11,10 @@ use raccordo_model::{
     date::{PartialDate, parse_day},
     edition::PlanOrigin,
     executive_plan::{
-        AFTER_MAX, AUDIENCE_MAX, ExecutivePlan, Intervention, InterventionOrigin, MINUTES_MAX,
-        TARGETS_MAX,
+        AFTER_MAX, AUDIENCE_MAX, ExecutivePlan, Intervention, InterventionOrigin, MINUTES_MAX, TARGETS_MAX,
     },
     operational_plan::{
-        BASES_MAX, INTERVENTIONS_MAX, NOTE_BYTES_MAX, OperationalPlan, PoIntervention,
-        TITLE_BYTES_MAX,
+        BASES_MAX, INTERVENTIONS_MAX, NOTE_BYTES_MAX, OperationalPlan, PoIntervention, TITLE_BYTES_MAX,
     },
 };
 
@@ -46,9 +44,7 @@ pub fn operational_plan_to_wire(plan: &OperationalPlan) -> wire::OperationalPlan
 }
 
 /// The Operational Plan that a message holds.
-pub fn operational_plan_from_wire(
-    plan: wire::OperationalPlan,
-) -> Result<OperationalPlan, DecodeError> {
+pub fn operational_plan_from_wire(plan: wire::OperationalPlan) -> Result<OperationalPlan, DecodeError> {
     const MESSAGE: &str = "OperationalPlan";
     at_most(MESSAGE, "basis", "bases", plan.basis.len(), BASES_MAX)?;
     at_most(
@@ -74,8 +70,7 @@ pub fn operational_plan_from_wire(
             .into_iter()
             .enumerate()
             .map(|(index, i)| {
-                po_intervention(i)
-                    .map_err(|e| e.within(MESSAGE, format!("interventions[{index}]")))
+                po_intervention(i).map_err(|e| e.within(MESSAGE, format!("interventions[{index}]")))
             })
             .collect::<Result<_, _>>()?,
         code_lists: from_one(MESSAGE, "code_lists", plan.code_lists)?,
@@ -123,8 +118,7 @@ pub fn executive_plan_from_wire(plan: wire::ExecutivePlan) -> Result<ExecutivePl
             .into_iter()
             .enumerate()
             .map(|(index, i)| {
-                intervention_from_wire(i)
-                    .map_err(|e| e.within(MESSAGE, format!("interventions[{index}]")))
+                intervention_from_wire(i).map_err(|e| e.within(MESSAGE, format!("interventions[{index}]")))
             })
             .collect::<Result<_, _>>()?,
         code_lists: from_one(MESSAGE, "code_lists", plan.code_lists)?,
@@ -189,9 +183,7 @@ fn intervention_from_wire(i: wire::Intervention) -> Result<Intervention, DecodeE
             let problem = "given although the intervention is additional";
             return Err(DecodeError::new(MESSAGE, "po_intervention", problem));
         }
-        PlanOrigin::Additional => {
-            InterventionOrigin::Additional(note(MESSAGE, "reason", i.reason)?)
-        }
+        PlanOrigin::Additional => InterventionOrigin::Additional(note(MESSAGE, "reason", i.reason)?),
     };
     let short = |field, text| error::text(MESSAGE, field, text, TITLE_BYTES_MAX);
     Ok(Intervention {
@@ -227,10 +219,7 @@ pub fn plan_origin_to_wire(origin: PlanOrigin) -> wire::InterventionOrigin {
 }
 
 /// The origin in the field `origin` of `message`.
-pub(crate) fn plan_origin_from_wire(
-    message: &'static str,
-    origin: i32,
-) -> Result<PlanOrigin, DecodeError> {
+pub(crate) fn plan_origin_from_wire(message: &'static str, origin: i32) -> Result<PlanOrigin, DecodeError> {
     match wire::InterventionOrigin::try_from(origin) {
         Ok(wire::InterventionOrigin::FromPo) => Ok(PlanOrigin::FromPo),
         Ok(wire::InterventionOrigin::Additional) => Ok(PlanOrigin::Additional),
@@ -267,11 +256,7 @@ pub(crate) fn partial_date(
 }
 
 /// A note or reason of bounded length.
-pub(crate) fn note(
-    message: &'static str,
-    field: &str,
-    text: String,
-) -> Result<String, DecodeError> {
+pub(crate) fn note(message: &'static str, field: &str, text: String) -> Result<String, DecodeError> {
     error::text(message, field, text, NOTE_BYTES_MAX)
 }
 
@@ -322,12 +307,30 @@ mod tests {
             (refused(|w| w.region = "Toscana".into()), "ExecutivePlan.region: "),
             (refused(|w| w.year = 70_000), "ExecutivePlan.year: "),
             (refused(|w| w.po_version = 0), "ExecutivePlan.po_version: "),
-            (refused(|w| w.interventions[2].origin = 0), "ExecutivePlan.interventions[2].origin: "),
-            (refused(|w| w.interventions[0].audience = Some(0)), "ExecutivePlan.interventions[0].audience: "),
-            (refused(|w| w.interventions[1].start = "7.11.2023".into()), "ExecutivePlan.interventions[1].start: "),
-            (refused(|w| w.interventions[1].title.clear()), "ExecutivePlan.interventions[1].title: "),
-            (refused(|w| w.interventions[1].title = "x".repeat(301)), "ExecutivePlan.interventions[1].title: "),
-            (refused(|w| w.interventions[3].targets[1] = "c1".into()), "ExecutivePlan.interventions[3].targets[1]: "),
+            (
+                refused(|w| w.interventions[2].origin = 0),
+                "ExecutivePlan.interventions[2].origin: ",
+            ),
+            (
+                refused(|w| w.interventions[0].audience = Some(0)),
+                "ExecutivePlan.interventions[0].audience: ",
+            ),
+            (
+                refused(|w| w.interventions[1].start = "7.11.2023".into()),
+                "ExecutivePlan.interventions[1].start: ",
+            ),
+            (
+                refused(|w| w.interventions[1].title.clear()),
+                "ExecutivePlan.interventions[1].title: ",
+            ),
+            (
+                refused(|w| w.interventions[1].title = "x".repeat(301)),
+                "ExecutivePlan.interventions[1].title: ",
+            ),
+            (
+                refused(|w| w.interventions[3].targets[1] = "c1".into()),
+                "ExecutivePlan.interventions[3].targets[1]: ",
+            ),
         ] {
             assert!(text.starts_with(field), "{field} {text}");
         }

@@ -187,9 +187,7 @@ pub fn measure_to_wire(measure: Measure) -> wire::Measure {
 
 /// The measure that a message names; none if it is unspecified.
 pub fn measure_from_wire(measure: wire::Measure) -> Option<Measure> {
-    Measure::ALL
-        .into_iter()
-        .find(|m| measure_to_wire(*m) == measure)
+    Measure::ALL.into_iter().find(|m| measure_to_wire(*m) == measure)
 }
 
 /// A figure as it travels.
@@ -212,7 +210,11 @@ pub fn cell_value_from_wire(value: &wire::CellValue) -> Result<CellValue, Decode
     const MESSAGE: &str = "CellValue";
     let state = wire::CellState::try_from(value.state).unwrap_or_default();
     if state != wire::CellState::Number && value.number != 0 {
-        return Err(DecodeError::new(MESSAGE, "number", "given with a state that has none"));
+        return Err(DecodeError::new(
+            MESSAGE,
+            "number",
+            "given with a state that has none",
+        ));
     }
     match state {
         wire::CellState::Number if !(1..=COUNT_MAX).contains(&value.number) => {
@@ -224,9 +226,7 @@ pub fn cell_value_from_wire(value: &wire::CellValue) -> Result<CellValue, Decode
         wire::CellState::Missing => Ok(CellValue::Missing),
         wire::CellState::Suppressed => Ok(CellValue::Suppressed),
         wire::CellState::NotApplicable => Ok(CellValue::NotApplicable),
-        wire::CellState::Unspecified => {
-            Err(DecodeError::new(MESSAGE, "state", "unspecified or unknown"))
-        }
+        wire::CellState::Unspecified => Err(DecodeError::new(MESSAGE, "state", "unspecified or unknown")),
     }
 }
 
@@ -246,9 +246,7 @@ pub fn consolidated_row_to_wire(row: &ConsolidatedRow) -> wire::ConsolidatedRow 
 }
 
 /// The row of the consolidated status that a message holds.
-pub fn consolidated_row_from_wire(
-    row: &wire::ConsolidatedRow,
-) -> Result<ConsolidatedRow, DecodeError> {
+pub fn consolidated_row_from_wire(row: &wire::ConsolidatedRow) -> Result<ConsolidatedRow, DecodeError> {
     const MESSAGE: &str = "ConsolidatedRow";
     let measures = measures_from_wire(&row.measures).map_err(|e| e.within(MESSAGE, "measures"))?;
     if row.coverage.len() != measures.len() {
@@ -269,4 +267,150 @@ pub fn consolidated_row_from_wire(
             .collect(),
         measures,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::{prelude::*, sample::select};
+    use raccordo_model::{consolidate::consolidate, edition::PlanOrigin};
+
+    fn value() -> impl Strategy<Value = CellValue> {
+        prop_oneof![
+            (1..COUNT_MAX).prop_map(CellValue::count),
+            Just(CellValue::Zero),
+            Just(CellValue::Missing),
+            Just(CellValue::Suppressed),
+            Just(CellValue::NotApplicable),
+        ]
+    }
+
+    prop_compose! {
+        fn cell()(
+            cluster in select(vec!["C1", "C2", "UNSPECIFIED"]),
+            area in select(vec!["GENERAL", "SPECIFIC"]),
+            additional in any::<bool>(),
+            package in select(vec![None, Some("P1")]),
+            kit in select(vec![None, Some("K@1.0.0"), Some("K@1.10.0")]),
+            values in prop::collection::vec(value(), 7),
+        ) -> (Dims, Measures) {
+            let dims = Dims {
+                cluster: cluster.parse().unwrap(),
+                profession: Code::unspecified(),
+                area: area.parse().unwrap(),
+                objective: Code::unspecified(),
+                instrument: Code::unspecified(),
+                level: Code::unspecified(),
+                origin: if additional { PlanOrigin::Additional } else { PlanOrigin::FromPo },
+                package: package.map(|p| p.parse().unwrap()),
+                kit: kit.map(|k| k.parse().unwrap()),
+            };
+            (dims, Measure::ADDITIVE.into_iter().zip(values).collect())
+        }
+    }
+
+    fn report() -> impl Strategy<Value = Report> {
+        let distinct = (select(vec!["ALL", "C1"]), select(vec!["ALL", "GENERAL"]), value());
+        (
+            prop::collection::vec(cell(), 0..12),
+            prop::collection::vec(distinct, 0..4),
+        )
+            .prop_map(|(cells, distinct)| Report {
+                head: ReportHead {
+                    region: "090".parse().unwrap(),
+                    period: "2023-11".parse().unwrap(),
+                    revision: 2,
+                    pe_year: 2023,
+                    pe_version: 1,
+                    code_lists: 1,
+                    reason: "due iscritti in più".into(),
+                },
+                cells: cells.into_iter().collect(),
+                distinct: distinct
+                    .into_iter()
+                    .map(|(c, a, v)| ((c.parse().unwrap(), a.parse().unwrap()), v))
+                    .collect(),
+            })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn reports_and_rows_survive_the_wire(report in report()) {
+            let parsed = report_from_wire(report_to_wire(&report));
+            prop_assert_eq!(parsed.as_ref(), Ok(&report));
+            for row in consolidate(&BTreeMap::from([(report.head.region, report)])) {
+                let wire = consolidated_row_to_wire(&row);
+                prop_assert_eq!(consolidated_row_from_wire(&wire), Ok(row));
+            }
+        }
+    }
+
+    fn sample() -> wire::Report {
+        let cell = wire::ReportCell {
+            cluster: "C1".into(),
+            profession: "C1.01".into(),
+            area: "GENERAL".into(),
+            objective: UNSPECIFIED.into(),
+            instrument: "TRADITIONAL.RES".into(),
+            level: "STAFF".into(),
+            origin: 1,
+            kit: UNSPECIFIED.into(),
+            package: UNSPECIFIED.into(),
+            measures: vec![wire::MeasureValue {
+                measure: wire::Measure::Enrolled.into(),
+                value: Some(wire::CellValue { state: 1, number: 7 }),
+            }],
+        };
+        wire::Report {
+            region: "090".into(),
+            period: "2023-11".into(),
+            kind: KIND.into(),
+            revision: 1,
+            pe_year: 2023,
+            pe_version: 1,
+            code_lists: 1,
+            cells: vec![cell],
+            distinct: Vec::new(),
+            reason: String::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_report_is_refused_by_field() {
+        report_from_wire(sample()).unwrap();
+        let refused = |change: fn(&mut wire::Report)| {
+            let mut report = sample();
+            change(&mut report);
+            report_from_wire(report).unwrap_err().to_string()
+        };
+        for (text, field) in [
+            (refused(|r| r.kind.clear()), "kind"),
+            (refused(|r| r.period = "2023".into()), "period"),
+            (refused(|r| r.revision = 0), "revision"),
+            (refused(|r| r.cells.push(r.cells[0].clone())), "cells[1]"),
+            (refused(|r| r.cells[0].origin = 0), "cells[0].origin"),
+            (refused(|r| r.cells[0].kit = "K".into()), "cells[0].kit"),
+            (
+                refused(|r| r.cells[0].measures[0].measure = 0),
+                "cells[0].measure",
+            ),
+            (refused(|r| r.cells[0].measures[0].value = None), "cells[0].value"),
+            (
+                refused(|r| r.cells[0].measures[0].value.as_mut().unwrap().state = 2),
+                "cells[0].number",
+            ),
+            (
+                refused(|r| r.cells[0].measures[0].value.as_mut().unwrap().number = 0),
+                "cells[0].number",
+            ),
+            (
+                refused(|r| r.cells[0].measures[0].value.as_mut().unwrap().state = 0),
+                "cells[0].number",
+            ),
+        ] {
+            assert!(text.starts_with(&format!("Report.{field}: ")), "{field} {text}");
+        }
+    }
 }

@@ -206,8 +206,8 @@ def differences_of(told, expected):
         value = str(number) if state in ("number", "zero") else ""
         if (row["state"], row["value"]) != (state, value):
             yield f"{place}: told {row['state']} {row['value']}, recounted {state} {value}"
-        # Only a total must say of how many parts it is made.
-        elif row["coverage"] != str(coverage) and (row["coverage"] or ALL in key):
+        # Only a total must say of how many parts it is made; a region that is missing has none.
+        elif coverage is not None and row["coverage"] != str(coverage) and (row["coverage"] or ALL in key):
             yield f"{place}: told a coverage of {row['coverage'] or 'nothing'}, recounted {coverage}"
     for key in sorted(expected.keys() - compared):
         yield f"{' '.join(key)}: recounted {expected[key][0]}, not told"
@@ -233,7 +233,7 @@ def compare(folder, path):
     confirmed = sorted(region for region, of in periods.items() if of == period)
     expected = consolidated(folder, periods, confirmed)
     # A region without any accepted report says so, once, and has no figures.
-    expected.update({(row["region"], ALL, ALL, DISTINCT): (MISSING, 0) for row in silent})
+    expected.update({(row["region"], ALL, ALL, DISTINCT): (MISSING, None) for row in silent})
     differences = list(differences_of(told, expected))
 
     altered = [dict(row) for row in told]

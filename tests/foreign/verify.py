@@ -13,6 +13,7 @@ For each database (DIR/hub/node.db, DIR/spoke-<code>/node.db) and each ledger in
      checkpoint is at the ledger's size;
   5. every checkpoint carries the owner's Ed25519 signature (C2SP signed-note, tlog-checkpoint);
   6. every stored cosignature (C2SP tlog-cosignature v1) verifies with the cosigner's key;
+  7. every key that was used is one that a ledger names: federation.created, region.enrolled, key.rotated;
 and the copies of a ledger in different databases agree leaf by leaf.
 
 Exit 0 if all holds; 1 names database, ledger and index of the first failure of each kind.
@@ -33,6 +34,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 HEADER_BYTES_MAX = 4096
 BODY_BYTES_MAX = 512 * 1024
 AUDIENCE_PUBLIC, AUDIENCE_REGIONS, AUDIENCE_CENTRE = 1, 2, 3
+BODY_ENCODING_ZSTD = 2
 ED25519, COSIGNATURE_V1 = 0x01, 0x04
 
 
@@ -91,7 +93,7 @@ class Header:
 
     def __init__(self, data):
         self.ledger = self.kind = self.subject = ""
-        self.actors, self.audience, self.regions = [], 0, []
+        self.actors, self.audience, self.regions, self.packed = [], 0, [], False
         for number, value in fields(data):
             if number == 1:
                 self.ledger = value.decode()
@@ -107,6 +109,8 @@ class Header:
                         self.regions.append(scope.decode())
             elif number == 7:
                 self.actors.append(dict(fields(value)))
+            elif number == 14:
+                self.packed = value == BODY_ENCODING_ZSTD
 
     def admits(self, reader):
         """Whether `reader` ("hub" or a region's code) may hold the body."""
@@ -351,6 +355,33 @@ def verify_cosignatures(database, ledger, notes, failures):
     return largest
 
 
+def verify_keys(database, failures):
+    """Step 7. The keys of a node are named in the Hub's ledger; later ones in its own, signed by the earlier."""
+    named = {}
+    rows = database.rows(
+        "SELECT e.ledger, e.header, b.stored FROM ledger_entry e JOIN ledger_body b"
+        " ON b.ledger = e.ledger AND b.idx = e.idx ORDER BY e.ledger, e.idx")
+    for ledger, header_bytes, stored in rows:
+        try:
+            header = Header(header_bytes)
+            if header.kind not in ("federation.created", "region.enrolled", "key.rotated") or header.packed:
+                continue
+            body = dict(fields(stored))
+        except (ValueError, UnicodeDecodeError):
+            continue  # reported by step 1
+        if header.kind == "federation.created":
+            named.setdefault("hub", set()).add((body.get(4), body.get(5)))
+        elif header.kind == "region.enrolled" and ledger == "hub":
+            named.setdefault(body.get(1, b"").decode("utf-8", "replace"), set()).add((body.get(3), body.get(4)))
+        elif header.kind == "key.rotated":
+            named.setdefault(ledger, set()).add((body.get(1), body.get(2)))
+    for node, ledger_key, cosigner_key in database.rows("SELECT node, ledger_key, cosigner_key FROM ledger_key"):
+        # A Spoke need not be told the keys of other regions.
+        needed = database.reader in ("hub", node) or node in ("hub", *named)
+        if needed and (ledger_key, cosigner_key) not in named.get(node, set()):
+            failures.add("key", f"{database.path} ledger {node} key", "no ledger names this pair of keys")
+
+
 def verify_database(database, failures, report=print):
     """All steps for every ledger of a database. Returns the leaves by ledger."""
     copies = {}
@@ -363,6 +394,7 @@ def verify_database(database, failures, report=print):
         report(f"{database.reader:>4}  ledger {ledger:<4} {len(leaves):>7} entries {bodies:>7} bodies "
                f"{len(notes):>6} checkpoints  cosigned by {len(largest):>2}, up to {covered}")
         copies[ledger] = leaves
+    verify_keys(database, failures)
     if not copies:
         failures.add("empty", str(database.path), "no ledger is here")
     return copies
@@ -378,7 +410,7 @@ def compare_copies(all_copies, failures):
             if len(leaves) > len(own):
                 failures.add("copies", f"{path} ledger {ledger} index {len(own)}",
                              f"the follower has {len(leaves)} entries, the owner {len(own)}")
-            for index, (theirs, ours) in enumerate(zip(leaves, own)):
+            for index, (theirs, ours) in enumerate(zip(leaves, own, strict=False)):
                 if theirs != ours:
                     failures.add("copies", f"{path} ledger {ledger} index {index}",
                                  f"it differs from the owner's in {all_copies[ledger][0]}")
@@ -394,20 +426,21 @@ def find_databases(folder):
 
 # --- negative controls -------------------------------------------------------------------------------
 
-LAST = "(SELECT MAX(idx) FROM ledger_body WHERE ledger = '{ledger}')"
+# (what is done, the failure that must name it, the statements). {at}: the last entry of the ledger that has a body.
 DAMAGES = [
-    ("a flipped byte in a body", "body hash", "UPDATE ledger_body SET stored = flip(stored) WHERE ledger = '{ledger}' AND idx = " + LAST),
-    ("another salt", "body hash", "UPDATE ledger_body SET salt = flip(salt) WHERE ledger = '{ledger}' AND idx = " + LAST),
-    ("a missing body", "missing body", "DELETE FROM ledger_body WHERE ledger = '{ledger}' AND idx = " + LAST),
-    ("a flipped byte in a header", "leaf hash", "UPDATE ledger_entry SET header = flip(header) WHERE ledger = '{ledger}' AND idx = " + LAST),
-    ("another leaf", "root", "UPDATE ledger_entry SET body_hash = flip(body_hash) WHERE ledger = '{ledger}' AND idx = " + LAST),
-    ("a deleted entry", "gap", "DELETE FROM ledger_entry WHERE ledger = '{ledger}' AND idx = " + LAST),
-    ("the last entry cut off with its checkpoint", "head",
-     "DELETE FROM ledger_checkpoint WHERE ledger = '{ledger}' AND size > 1; DELETE FROM ledger_cosignature WHERE ledger = '{ledger}' AND size > 1;"
-     "DELETE FROM ledger_entry WHERE ledger = '{ledger}' AND idx > 0; DELETE FROM ledger_body WHERE ledger = '{ledger}' AND idx > 0"),
-    ("an altered checkpoint", "signature", "UPDATE ledger_checkpoint SET note = resign(note) WHERE ledger = '{ledger}'"),
-    ("a foreign key", "signature", "UPDATE ledger_key SET ledger_key = flip(ledger_key) WHERE node = '{ledger}'"),
-    ("an altered cosignature", "cosignature", "UPDATE ledger_cosignature SET line = resign(line) WHERE ledger = '{ledger}'"),
+    ("a flipped byte in a body", "body hash", "UPDATE ledger_body SET stored = flip(stored) WHERE {at}"),
+    ("another salt", "body hash", "UPDATE ledger_body SET salt = flip(salt) WHERE {at}"),
+    ("a missing body", "missing body", "DELETE FROM ledger_body WHERE {at}"),
+    ("a flipped byte in a header", "leaf hash", "UPDATE ledger_entry SET header = flip(header) WHERE {at}"),
+    ("another leaf", "root", "UPDATE ledger_entry SET body_hash = flip(body_hash) WHERE {at}"),
+    ("a deleted entry", "gap", "DELETE FROM ledger_entry WHERE {at}"),
+    ("a ledger cut off with its checkpoints", "head",
+     "DELETE FROM ledger_checkpoint WHERE {ledger} AND size > 1; DELETE FROM ledger_cosignature WHERE {ledger} AND size > 1;"
+     "DELETE FROM ledger_entry WHERE {ledger} AND idx > 0; DELETE FROM ledger_body WHERE {ledger} AND idx > 0"),
+    ("an altered checkpoint", "signature", "UPDATE ledger_checkpoint SET note = resign(note) WHERE {ledger}"),
+    ("a foreign key", "signature", "UPDATE ledger_key SET ledger_key = flip(ledger_key) WHERE {node}"),
+    ("a foreign cosigner key", "key", "UPDATE ledger_key SET cosigner_key = flip(cosigner_key) WHERE {node}"),
+    ("an altered cosignature", "cosignature", "UPDATE ledger_cosignature SET line = resign(line) WHERE {ledger}"),
 ]
 
 
@@ -434,7 +467,9 @@ def self_test(reader, path):
             target.execute("PRAGMA journal_mode = DELETE")
             target.create_function("flip", 1, flip)
             target.create_function("resign", 1, resign)
-            for statement in sql.format(ledger=ledger).split(";"):
+            at = f"ledger = '{ledger}' AND idx = (SELECT MAX(idx) FROM ledger_body WHERE ledger = '{ledger}')"
+            sql = sql.format(at=at, ledger=f"ledger = '{ledger}'", node=f"node = '{ledger}'")
+            for statement in sql.split(";"):
                 changed = target.execute(statement).rowcount
             target.commit()
             target.close()

@@ -1,1 +1,11 @@
-//! stub
+//! The test kit: what system tests need and no single room owns.
+//!
+//! - [`database`]: a fresh SQLite file or PostgreSQL schema per test.
+//! - [`process`]: the shipped binaries as processes that end with the test.
+//! - [`proxy`]: a TCP proxy that counts and cuts.
+//! - [`federation`]: a Hub and Spokes of shipped binaries, joined.
+
+pub mod database;
+pub mod federation;
+pub mod process;
+pub mod proxy;

@@ -6,7 +6,7 @@ use crate::{
     output::{note, printable},
 };
 use std::{fmt, future::Future, process::ExitCode};
-use tonic::{Code, Status};
+use tonic::{Code, Status, metadata::MetadataValue};
 
 /// The metadata key under which a node puts what the reader can do about an error: UTF-8 bytes.
 pub const REMEDY_KEY: &str = "raccordo-remedy-bin";
@@ -147,6 +147,14 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// `status` with what the reader can do, for [`explain`] on the other side; cut to
+/// [`TEXT_CHARS_MAX`].
+pub fn with_remedy(mut status: Status, remedy: &str) -> Status {
+    let value = MetadataValue::from_bytes(bounded(remedy).as_bytes());
+    status.metadata_mut().insert_bin(REMEDY_KEY, value);
+    status
+}
+
 /// Runs a program's `main` on a runtime of its own and turns its outcome into an exit code. An
 /// error is printed as `errore: …` and `rimedio: …`. Signals are left to `main`: a server drains;
 /// a command is wrapped in [`interruptible`].
@@ -267,7 +275,6 @@ fn bounded(text: &str) -> String {
 mod tests {
     use super::*;
     use anyhow::Context;
-    use tonic::metadata::MetadataValue;
 
     #[test]
     fn every_status_has_its_documented_code() {
@@ -326,11 +333,10 @@ mod tests {
 
     #[test]
     fn the_node_s_remedy_beats_the_general_one() {
-        let mut status = Status::unauthenticated("token scaduto");
+        let status = Status::unauthenticated("token scaduto");
         let general = explain(&status.clone().into());
         assert!(general.contains("rimedio: chiedere un nuovo token"), "{general}");
-        let remedy = MetadataValue::from_bytes("rinnovarlo così".as_bytes());
-        status.metadata_mut().insert_bin(REMEDY_KEY, remedy);
+        let status = with_remedy(status, "rinnovarlo così");
         assert_eq!(
             explain(&status.into()),
             "errore: token scaduto\nrimedio: rinnovarlo così"

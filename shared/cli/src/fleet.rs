@@ -24,6 +24,21 @@ const COLUMNS: &[(&str, &str)] = &[
     ("connected", "Collegata"),
 ];
 
+const PHASES: &[(&str, &str)] = &[
+    ("applied", "ricevuto"),
+    ("content_complete", "contenuto completo"),
+    ("serving", "in uso"),
+    ("no_longer_served", "non più in uso"),
+    ("unknown", "ignota"),
+];
+
+const ADOPTIONS: &[(&str, &str)] = &[
+    ("acknowledged", "preso in carico"),
+    ("adopted", "adottato"),
+    ("localised", "adattato"),
+    ("not_applicable", "non applicabile"),
+];
+
 /// Prints the fleet. What is not data goes to standard error.
 pub fn print(answer: &FleetResponse, format: Format, paint: Paint) -> io::Result<()> {
     if let Some(banner) = banner(&answer.federation, answer.test) {
@@ -53,11 +68,6 @@ pub fn render(answer: &FleetResponse, format: Format, paint: Paint) -> String {
     }
 }
 
-/// One row per region, kit and version, sorted by them; versions as numbers.
-pub fn rows(answer: &FleetResponse) -> Table {
-    table(answer, |phase| phase.to_owned(), |adoption| adoption.to_owned())
-}
-
 fn for_people(answer: &FleetResponse, paint: Paint) -> String {
     let title = format!(
         "Kit nelle regioni · federazione {}",
@@ -67,11 +77,12 @@ fn for_people(answer: &FleetResponse, paint: Paint) -> String {
     if answer.as_of_us != 0 {
         header.push_str(&format!(" · al {}", instant(answer.as_of_us).for_people()));
     }
-    let rows = table(answer, phase_text, adoption_text).render(Format::Table);
+    let rows = rows(answer).render(Format::Table);
     format!("{}\n{header}\n\n{rows}", paint.bold(&title))
 }
 
-fn table(answer: &FleetResponse, phase: impl Fn(&str) -> String, adoption: impl Fn(&str) -> String) -> Table {
+/// One row per region, kit and version, sorted by them; versions as numbers.
+pub fn rows(answer: &FleetResponse) -> Table {
     let mut rows: Vec<&FleetRow> = answer.rows.iter().collect();
     rows.sort_by(|a, b| {
         let key = |r: &FleetRow| (r.region.clone(), r.kit.clone(), version_key(&r.version));
@@ -84,8 +95,8 @@ fn table(answer: &FleetResponse, phase: impl Fn(&str) -> String, adoption: impl 
             Cell::text(&row.name),
             Cell::text_or_empty(&row.kit),
             Cell::text_or_empty(&row.version),
-            Cell::text_or_empty(phase(&row.phase)),
-            Cell::text_or_empty(adoption(&row.adoption)),
+            coded(&row.phase, PHASES),
+            coded(&row.adoption, ADOPTIONS),
             instant(row.phase_at_us),
             Cell::count(row.cosigned),
             Cell::count(answer.ledger_size),
@@ -105,27 +116,13 @@ fn version_key(version: &str) -> Vec<(u64, String)> {
     version.split(['.', '-']).map(part).collect()
 }
 
-fn phase_text(phase: &str) -> String {
-    match phase {
-        "applied" => "ricevuto",
-        "content_complete" => "contenuto completo",
-        "serving" => "in uso",
-        "no_longer_served" => "non più in uso",
-        "unknown" => "ignota",
-        other => other,
+/// A code with its Italian label; one that this program does not know is its own label.
+fn coded(code: &str, labels: &[(&str, &str)]) -> Cell {
+    if code.is_empty() {
+        return Cell::Empty;
     }
-    .into()
-}
-
-fn adoption_text(adoption: &str) -> String {
-    match adoption {
-        "acknowledged" => "preso in carico",
-        "adopted" => "adottato",
-        "localised" => "adattato",
-        "not_applicable" => "non applicabile",
-        other => other,
-    }
-    .into()
+    let found = labels.iter().find(|(known, _)| *known == code);
+    Cell::code(code, found.map_or(code, |(_, label)| label))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ pub enum Format {
     /// Aligned columns with Italian headings.
     #[default]
     Table,
-    /// An array of objects, keyed by stable names.
+    /// Objects, keyed by stable names.
     Json,
     /// RFC 4180, UTF-8, decimal point, stable names in the first row.
     Csv,
@@ -68,6 +68,13 @@ pub enum Cell {
     NotApplicable,
     /// Yes or no.
     Bool(bool),
+    /// A stable code for programs, and what people read in its place.
+    Code {
+        /// In JSON and CSV.
+        code: String,
+        /// Italian.
+        label: String,
+    },
     /// This row has no such value: an empty cell, `null` in JSON.
     Empty,
 }
@@ -88,6 +95,14 @@ impl Cell {
         }
     }
 
+    /// A code, and what people read in its place.
+    pub fn code(code: impl Into<String>, label: impl Into<String>) -> Self {
+        Self::Code {
+            code: code.into(),
+            label: label.into(),
+        }
+    }
+
     /// A count.
     pub fn count(number: u64) -> Self {
         if number == 0 {
@@ -100,7 +115,7 @@ impl Cell {
     /// As people read it; control characters, which could steer a terminal, are replaced.
     pub fn for_people(&self) -> String {
         match self {
-            Self::Text(text) => printable(text),
+            Self::Text(text) | Self::Code { label: text, .. } => printable(text),
             Self::Number(number) => number.to_string(),
             Self::Zero => "0".into(),
             Self::Missing => "–".into(),
@@ -119,7 +134,7 @@ impl Cell {
             Self::Text(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => {
                 format!("'{text}")
             }
-            Self::Text(text) => text.clone(),
+            Self::Text(text) | Self::Code { code: text, .. } => text.clone(),
             Self::Number(number) => number.to_string(),
             Self::Zero => "0".into(),
             Self::Missing => "missing".into(),
@@ -131,7 +146,10 @@ impl Cell {
     }
 
     fn is_quantity(&self) -> bool {
-        !matches!(self, Self::Text(_) | Self::Bool(_) | Self::Empty)
+        !matches!(
+            self,
+            Self::Text(_) | Self::Code { .. } | Self::Bool(_) | Self::Empty
+        )
     }
 }
 
@@ -139,7 +157,7 @@ impl Serialize for Cell {
     /// Numbers as numbers, states as `{"state": "suppressed"}`, an empty cell as `null`.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Text(text) => serializer.serialize_str(text),
+            Self::Text(text) | Self::Code { code: text, .. } => serializer.serialize_str(text),
             Self::Number(number) => serializer.serialize_u64(*number),
             Self::Zero => serializer.serialize_u64(0),
             Self::Bool(value) => serializer.serialize_bool(*value),
@@ -327,6 +345,7 @@ pub fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::{collection::vec, prelude::*};
 
     fn sample() -> Table {
         let mut table = Table::of(&[("region", "Regione"), ("count", "Formati"), ("ok", "Esito")]);
@@ -374,6 +393,36 @@ mod tests {
         let legend = "– dato mancante; • oscurato a tutela delle persone; n.a. non applicabile";
         assert_eq!(lines[5], legend);
         assert_eq!(Table::of(&[("a", "A")]).render(Format::Table), "(nessuna riga)\n");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_survives_csv_and_reaches_no_formula(texts in vec(".{0,12}", 1..6)) {
+            let mut table = Table::of(&[("a", "A"), ("b", "B")]);
+            for text in &texts {
+                table.push(vec![Cell::text(text), Cell::Zero]);
+            }
+            let rendered = table.render(Format::Csv);
+            let mut reader = csv::Reader::from_reader(rendered.as_bytes());
+            let read: Vec<_> = reader.records().map(|r| r.unwrap()[0].to_owned()).collect();
+            prop_assert_eq!(read.len(), texts.len());
+            for (read, text) in read.iter().zip(&texts) {
+                prop_assert!(!read.starts_with(['=', '+', '-', '@', '\t', '\r']));
+                prop_assert_eq!(read.strip_prefix('\'').filter(|r| *r == text).unwrap_or(read), text);
+            }
+            let shown = table.render(Format::Table);
+            prop_assert!(!shown.chars().any(|c| c.is_control() && c != '\n'));
+        }
+    }
+
+    #[test]
+    fn a_code_is_for_programs_and_its_label_for_people() {
+        let cell = Cell::code("default", "predefinito");
+        assert_eq!(
+            (cell.for_csv().as_str(), cell.for_people().as_str()),
+            ("default", "predefinito")
+        );
+        assert_eq!(serde_json::to_value(&cell).unwrap(), "default");
     }
 
     #[test]

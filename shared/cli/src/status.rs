@@ -130,15 +130,16 @@ pub fn rows(answer: &ConsolidatedResponse) -> Table {
     let regions: BTreeMap<_, _> = answer.regions.iter().map(|r| (r.region.as_str(), r)).collect();
     let absent = absent_rows(answer);
     let mut keyed = Vec::new();
-    for row in answer.rows.iter().chain(&absent) {
+    let told = answer.rows.iter().map(|row| (row, true));
+    for (row, is_told) in told.chain(absent.iter().map(|row| (row, false))) {
         let status = regions.get(row.region.as_str()).copied();
+        let figures_of = match status {
+            Some(s) if is_told && s.freshness() == Freshness::Stale => &s.period,
+            _ => &answer.period,
+        };
         for (i, measure) in row.measures.iter().enumerate() {
             let name = measure_name(measure.measure);
             let value = cell(measure.value.as_ref());
-            let figures_of = match status {
-                Some(s) if s.freshness() == Freshness::Stale && value != Cell::Missing => &s.period,
-                _ => &answer.period,
-            };
             let cells = vec![
                 Cell::text(figures_of),
                 Cell::text(&row.region),

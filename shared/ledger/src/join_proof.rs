@@ -66,13 +66,13 @@ mod tests {
         let join = join_message(region, b"csr", &[3; 32]);
         assert_eq!(
             join,
-            [b"raccordo/v1/join\0090\0".as_slice(), &csr, &[3; 32]].concat()
+            [b"raccordo/v1/join\x00090\x00".as_slice(), &csr, &[3; 32]].concat()
         );
         let renew = renew_message(region, b"csr", 258);
         assert_eq!(
             renew,
             [
-                b"raccordo/v1/renew\0090\0".as_slice(),
+                b"raccordo/v1/renew\x00090\x00".as_slice(),
                 &csr,
                 &[0, 0, 0, 0, 0, 0, 1, 2]
             ]

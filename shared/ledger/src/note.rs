@@ -420,6 +420,32 @@ mod tests {
         );
     }
 
+    /// The example of Go's `golang.org/x/mod/sumdb/note`.
+    #[test]
+    fn the_key_of_peter_neumann_signs_as_published() {
+        let secret = BASE64_STANDARD
+            .decode("AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz")
+            .unwrap();
+        let key = SigningKey::try_from(&secret[1..]).unwrap();
+        let public = key.verifying_key().to_bytes();
+        let published = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
+        assert_eq!(vkey("PeterNeumann", ED25519, &public), published);
+        let text = "If you think cryptography is the answer to your problem,\n\
+                    then you don't know what your problem is.\n";
+        let published = "— PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=";
+        let line = parse_line(published).unwrap();
+        assert!(verifies(
+            &parse_key(&public).unwrap(),
+            text.as_bytes(),
+            &line.signature
+        ));
+        let signature = key.sign(text.as_bytes()).to_bytes();
+        assert_eq!(
+            signature_line("PeterNeumann", 0xc74f_20a3, &[&signature]),
+            published
+        );
+    }
+
     #[test]
     fn debug_shows_no_secret() {
         let shown = format!("{:?}", signer());

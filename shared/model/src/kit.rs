@@ -33,6 +33,78 @@ pub struct Kit {
     pub bytes: u64,
 }
 
+/// How far a kit version has come at a Spoke. Phases come in this order; what was skipped is implied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KitPhase {
+    /// The entry was applied.
+    Applied,
+    /// Every byte is here, verified.
+    ContentComplete,
+    /// Installed and served to the region's people.
+    Serving,
+    /// Replaced or withdrawn.
+    NoLongerServed,
+}
+
+impl KitPhase {
+    /// Stable name: `applied`, `content_complete`, `serving`, `no_longer_served`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::ContentComplete => "content_complete",
+            Self::Serving => "serving",
+            Self::NoLongerServed => "no_longer_served",
+        }
+    }
+
+    /// What people see, Italian.
+    pub fn label_it(self) -> &'static str {
+        match self {
+            Self::Applied => "Ricevuto",
+            Self::ContentComplete => "Contenuto completo",
+            Self::Serving => "In uso",
+            Self::NoLongerServed => "Non più in uso",
+        }
+    }
+}
+
+/// What a region decides about a kit version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KitAdoption {
+    /// Seen.
+    Acknowledged,
+    /// Used as it is.
+    Adopted,
+    /// Used with changes of the region's own.
+    Localised,
+    /// Not used, for a stated reason.
+    NotApplicable,
+}
+
+impl KitAdoption {
+    /// Stable name: `acknowledged`, `adopted`, `localised`, `not_applicable`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Acknowledged => "acknowledged",
+            Self::Adopted => "adopted",
+            Self::Localised => "localised",
+            Self::NotApplicable => "not_applicable",
+        }
+    }
+
+    /// What people see, Italian.
+    pub fn label_it(self) -> &'static str {
+        match self {
+            Self::Acknowledged => "Preso in carico",
+            Self::Adopted => "Adottato",
+            Self::Localised => "Adattato",
+            Self::NotApplicable => "Non applicabile",
+        }
+    }
+}
+
 impl KitDescriptor {
     /// The descriptor in the YAML `text`; `file` is how errors name it.
     pub fn parse_yaml(text: &str, file: &str) -> Result<Self, DocumentErrors> {

@@ -1,8 +1,16 @@
 //! The nouns of Raccordo: values that cannot be wrong, and their rules.
 //!
 //! Two halves. The *ledger's* nouns: [`node`], [`entry`], [`kind`], [`scope`], [`checkpoint`],
-//! [`manifest`], [`timestamp`], [`digest`]. The *programme's* nouns, in the words of `domain.md`:
-//! plans, syllabi, kits, editions, outcomes, reports.
+//! [`manifest`], [`timestamp`], [`digest`].
+//!
+//! The *programme's* nouns, in the words of `domain.md`:
+//!
+//! - what is named: [`code`], [`version`], [`text`], [`date`], [`period`], [`region`], [`taxonomy`];
+//! - what the centre publishes: [`syllabus`], [`kit`];
+//! - what a region plans: [`operational_plan`], [`executive_plan`], and their YAML form [`plan_file`];
+//! - what a region does and reports: [`edition`], [`outcome`], [`report`] of [`measure`]s;
+//! - what others see of it: [`consolidate`];
+//! - what is said about documents and plans: [`document`], [`finding`], [`personal_data`].
 //!
 //! What is not here: IO, clocks, random numbers, protobuf (see `raccordo-proto`), SQL, signatures.
 

@@ -340,6 +340,6 @@ mod tests {
     fn a_code_is_never_used_twice() {
         let text = CodeLists::builtin().yaml().replace("code: C1.02", "code: C1.01");
         let error = CodeLists::parse_yaml(&text, "t.yaml").unwrap_err().to_string();
-        assert!(error.contains("t.yaml:18:") && error.contains("twice"), "{error}");
+        assert!(error.contains("t.yaml:17:") && error.contains("twice"), "{error}");
     }
 }

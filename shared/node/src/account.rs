@@ -37,7 +37,7 @@ pub(crate) const GET_TOKEN: &str = "SELECT t.account, t.secret_hash, t.roles, t.
     FROM local_token t JOIN local_account a ON a.account = t.account WHERE t.token_id = $1";
 pub(crate) const REVOKE_TOKEN: &str = "UPDATE local_token SET revoked = 1 WHERE token_id = $1";
 
-/// Every SQL text of accounts, tokens, access log and settings, so that a test prepares each on both databases.
+/// Every SQL text of accounts, tokens and settings, so that a test prepares each on both databases.
 pub const STATEMENTS: &[&str] = &[
     INSERT,
     GET,
@@ -46,7 +46,6 @@ pub const STATEMENTS: &[&str] = &[
     INSERT_TOKEN,
     GET_TOKEN,
     REVOKE_TOKEN,
-    crate::auth::RECORD,
     crate::clock::GET,
     crate::clock::PUT,
 ];

@@ -18,6 +18,9 @@ use tonic::{Status, metadata::MetadataMap};
 pub(crate) const RECORD: &str = "INSERT INTO local_access (at_us, token_id, account, method, detail)
     VALUES ($1, $2, $3, $4, $5)";
 
+/// Every SQL text of the access log, so that a test prepares each on both databases.
+pub const STATEMENTS: &[&str] = &[RECORD];
+
 /// Longest detail of a line of the access log, in bytes.
 pub const DETAIL_MAX: usize = 500;
 

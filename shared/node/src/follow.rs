@@ -164,7 +164,7 @@ impl Node {
             .ok_or_else(|| protocol("a cosignature of a size at which we signed nothing"))?;
         let signed = self
             .identity
-            .verifier()
+            .verifier()?
             .open(&note)
             .map_err(|_| StoreError::Corrupt { table: "ledger_checkpoint", column: "note", key: size.to_string() })?;
         let keys = keys::at(&mut tx, cosigner, u64::MAX)
@@ -190,8 +190,12 @@ impl Node {
 
 impl node::Identity {
     /// Verifies our own checkpoints.
-    pub fn verifier(&self) -> LedgerVerifier {
-        self.signer.verifier()
+    pub fn verifier(&self) -> Result<LedgerVerifier, StoreError> {
+        LedgerVerifier::new(&self.origin, &self.signer.verifying_key()).map_err(|_| StoreError::Corrupt {
+            table: "ledger_key",
+            column: "ledger_key",
+            key: self.node.to_string(),
+        })
     }
 }
 

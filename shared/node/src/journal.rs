@@ -148,8 +148,7 @@ impl Acting<'_> {
             Payload::Act(act) => (Kind::from(act.kind()), Criticality::Critical, act.encode()),
             Payload::Opaque { kind, body } => (kind.clone(), Criticality::Optional, body.clone()),
         };
-        let (body_encoding, stored) =
-            wire_entry::pack_body(&body).map_err(|e| too_large("body", &e.to_string()))?;
+        let (body_encoding, stored) = wire_entry::pack_body(body);
         let header = Header {
             ledger: self.node.identity.origin.clone(),
             kind,
@@ -168,7 +167,7 @@ impl Acting<'_> {
         };
         let header_bytes = wire_entry::encode_header(&header);
         self.admit(&header_bytes, &stored)?;
-        let body = Body { salt: salt(self.node.random.as_ref()), stored };
+        let body = Body { salt: salt(&*self.node.random), stored };
         let body_hash = hash::body_hash(&body.salt, &body.stored);
         let entry = StoredEntry {
             node: self.node.me(),

@@ -1,6 +1,15 @@
 use super::*;
+use crate::exit;
+use hyper_util::{rt::TokioExecutor, server::conn::auto, service::TowerToHyperService};
+use raccordo_proto::wire::{
+    self,
+    status_service_client::StatusServiceClient,
+    status_service_server::{StatusService, StatusServiceServer},
+};
 use std::os::unix::fs::PermissionsExt;
 use tokio::net::TcpListener;
+use tonic::{Request, Response, Status, service::Interceptor};
+use tower::ServiceExt;
 
 const TOKEN: &str = "prova-0123456789abcdef";
 
@@ -165,4 +174,85 @@ async fn bad_settings_are_told_before_anything_is_dialled() {
     fs::write(&target.ca_pem, "niente").unwrap();
     let error = connect(&target).await.unwrap_err();
     assert!(matches!(error, ClientError::NotACa { .. }), "{error}");
+}
+
+/// A Hub that knows one token.
+struct OneToken;
+
+#[tonic::async_trait]
+impl StatusService for OneToken {
+    async fn consolidated(
+        &self,
+        request: Request<wire::ConsolidatedRequest>,
+    ) -> Result<Response<wire::ConsolidatedResponse>, Status> {
+        let sent = request.metadata().get("authorization");
+        if sent.is_none_or(|value| value != &format!("Bearer {TOKEN}")) {
+            let status = Status::unauthenticated("il token è scaduto");
+            return Err(exit::with_remedy(status, "chiederne un altro"));
+        }
+        Ok(Response::new(wire::ConsolidatedResponse {
+            period: request.into_inner().period,
+            ..Default::default()
+        }))
+    }
+
+    async fn fleet(&self, _: Request<wire::FleetRequest>) -> Result<Response<wire::FleetResponse>, Status> {
+        // Never answers: the node is gone while a call is open.
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_call_carries_the_token_and_its_refusal_the_remedy() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ca, server) = certificate(dir.path(), "ca.pem");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let routes = tonic::service::Routes::new(StatusServiceServer::new(OneToken)).into_axum_router();
+    let (asked, mut was_asked) = tokio::sync::mpsc::channel(4);
+    let serving = tokio::spawn(async move {
+        let acceptor = tokio_rustls::TlsAcceptor::from(server);
+        let mut connections = tokio::task::JoinSet::new();
+        while let Ok((tcp, _)) = listener.accept().await {
+            let tls = acceptor.accept(tcp).await.unwrap();
+            let (routes, asked) = (routes.clone(), asked.clone());
+            let service = tower::service_fn(move |request: http::Request<_>| {
+                let _ = asked.try_send(request.uri().to_string());
+                routes.clone().oneshot(request)
+            });
+            connections.spawn(async move {
+                auto::Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(tls), TowerToHyperService::new(service))
+                    .await
+                    .map_err(|error| error.to_string())
+            });
+        }
+    });
+
+    let mut target = target(&address, ca);
+    let mut service = StatusServiceClient::new(connect(&target).await.unwrap());
+    let request = wire::ConsolidatedRequest {
+        period: "2023-11".into(),
+        ..Default::default()
+    };
+    let answer = service.consolidated(request.clone()).await.unwrap();
+    assert_eq!(answer.into_inner().period, "2023-11");
+    let uri = was_asked.recv().await.unwrap();
+    assert!(uri.starts_with("https://hub.raccordo/"), "{uri}");
+
+    target.token = SecretToken::parse("un-altro-token").unwrap();
+    let mut stranger = StatusServiceClient::new(connect(&target).await.unwrap());
+    let error = anyhow::Error::from(stranger.consolidated(request).await.unwrap_err());
+    assert_eq!(exit::Exit::of(&error), exit::Exit::Authentication);
+    let expected = "errore: il token è scaduto\nrimedio: chiederne un altro";
+    assert_eq!(exit::explain(&error), expected);
+    was_asked.recv().await.unwrap();
+
+    let open = tokio::spawn(async move { service.fleet(wire::FleetRequest {}).await });
+    was_asked.recv().await.unwrap();
+    serving.abort();
+    let _ = serving.await;
+    let error = anyhow::Error::from(open.await.unwrap().unwrap_err());
+    assert_eq!(exit::Exit::of(&error), exit::Exit::Unreachable, "{error:?}");
+    assert!(exit::explain(&error).contains("si è interrotta"), "{error:?}");
 }

@@ -135,7 +135,8 @@ impl RootKey {
         if path.exists() {
             return Err(IdentityError::Exists(path));
         }
-        let public = SigningKey::from_bytes(&write_seed(&path, random)?).verifying_key().to_bytes();
+        let seed = write_seed(&path, random)?;
+        let public = SigningKey::from_bytes(&seed).verifying_key().to_bytes();
         Ok(Self { path, public })
     }
 
