@@ -1,5 +1,7 @@
 //! Every kind of act survives the wire, and none that lacks what it needs is taken in.
 
+#![allow(clippy::unwrap_used)] // a test: what is not as it should be stops it
+
 use prost::Message;
 use raccordo_model::{
     digest::{LeafHash, ManifestDigest},

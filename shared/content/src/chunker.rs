@@ -47,7 +47,12 @@ impl Method {
             Self::FastCdc => ("fastcdc-v2020", FASTCDC_BYTES_MIN, FASTCDC_BYTES_AVERAGE),
             Self::ZipMembers => ("zip-members", FASTCDC_BYTES_MIN, FASTCDC_BYTES_AVERAGE),
         };
-        Chunker { id: id.into(), minimum, average, maximum: FASTCDC_BYTES_MAX }
+        Chunker {
+            id: id.into(),
+            minimum,
+            average,
+            maximum: FASTCDC_BYTES_MAX,
+        }
     }
 }
 
@@ -97,7 +102,11 @@ fn cut_stretch<E: From<io::Error>>(
         left = left.saturating_sub(chunk.data.len() as u64);
         sink(chunk.data)?;
     }
-    if left == 0 { Ok(()) } else { Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()) }
+    if left == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::from(io::ErrorKind::UnexpectedEof).into())
+    }
 }
 
 /// The cut points of a zip, ascending, strictly inside the file; `None` if the file is not a zip, is too
@@ -117,7 +126,7 @@ fn zip_cut_points(reader: &FileReader, length: u64) -> Option<Vec<u64>> {
     let mut points = Vec::new();
     // Where the current run of headers and small members began.
     let mut run_start = 0;
-    let mut push = |points: &mut Vec<u64>, at: u64| {
+    let push = |points: &mut Vec<u64>, at: u64| {
         if at > 0 && at < length && points.last().is_none_or(|last| *last < at) {
             points.push(at);
         }
@@ -201,7 +210,11 @@ mod tests {
         })
         .unwrap();
         assert_eq!(chunks.concat(), bytes, "the chunks are the file");
-        assert!(chunks.iter().all(|c| !c.is_empty() && c.len() <= FASTCDC_BYTES_MAX as usize));
+        assert!(
+            chunks
+                .iter()
+                .all(|c| !c.is_empty() && c.len() <= FASTCDC_BYTES_MAX as usize)
+        );
         (method, chunks)
     }
 

@@ -17,7 +17,7 @@ use raccordo_model::manifest::{CHUNK_BYTES_MAX, Manifest, ManifestFile};
 
 use crate::digest::{chunk_digest, file_digest};
 use crate::journal::{Journal, Record};
-use crate::publish::PIECES_MAX;
+use crate::layout::Layout;
 use crate::versions::{is_shared, make_read_only, make_writable, sync_folder, sync_tree};
 
 /// Most bytes that a crash may lose: at this many unsynced bytes the installer syncs by itself.
@@ -99,23 +99,13 @@ pub struct Installer {
     root: PathBuf,
     digest: ManifestDigest,
     manifest: Manifest,
-    /// Chunk indexes in the order of their digests, to find a chunk by name.
-    by_digest: Vec<u32>,
-    /// `places[starts[i]..starts[i + 1]]` are the places of chunk `i`.
-    starts: Vec<u32>,
-    places: Vec<Place>,
+    layout: Layout,
     present: Vec<bool>,
     linked: Vec<bool>,
     journal: Journal,
     unsynced_chunks: Vec<u32>,
     unsynced_bytes: u64,
     unsynced_files: BTreeSet<u32>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    file: u32,
-    offset: u64,
 }
 
 impl Installer {
@@ -129,9 +119,7 @@ impl Installer {
         let staging = root.join("staging").join(digest.to_string());
         let files = staging.join("files");
         fs::create_dir_all(&files).map_err(at(&files))?;
-        let (starts, places) = lay_out(&manifest)?;
-        let mut by_digest: Vec<u32> = (0..manifest.chunks().len() as u32).collect();
-        by_digest.sort_by_key(|index| manifest.chunks()[*index as usize].digest);
+        let layout = Layout::new(&manifest)?;
         let mut present = vec![false; manifest.chunks().len()];
         let mut linked = vec![false; manifest.files().len()];
         let path = staging.join("progress");
@@ -151,9 +139,7 @@ impl Installer {
             root: root.to_path_buf(),
             digest,
             manifest,
-            by_digest,
-            starts,
-            places,
+            layout,
             present,
             linked,
             journal,
@@ -179,7 +165,8 @@ impl Installer {
 
     /// Whether the chunk belongs to this tree and is still to be had.
     pub fn wants(&self, digest: &ChunkDigest) -> bool {
-        self.find(digest).is_some_and(|index| self.is_needed(index) && !self.present[index])
+        self.find(digest)
+            .is_some_and(|index| self.is_needed(index) && !self.present[index])
     }
 
     /// Takes over from an installed version what is the same there: whole files by hard link (or by
@@ -240,7 +227,9 @@ impl Installer {
     /// Verifies a chunk and writes it to all its places. A chunk that is already there changes nothing;
     /// one that does not verify changes nothing and is refused.
     pub fn accept(&mut self, digest: ChunkDigest, unpacked: &[u8]) -> Result<(), InstallError> {
-        let Some(index) = self.find(&digest) else { return Err(InstallError::Foreign(digest)) };
+        let Some(index) = self.find(&digest) else {
+            return Err(InstallError::Foreign(digest));
+        };
         if self.present[index] {
             return Ok(());
         }
@@ -252,8 +241,7 @@ impl Installer {
             self.sync()?;
         }
         let mut open: Option<(u32, File)> = None;
-        for at_place in self.starts[index]..self.starts[index + 1] {
-            let place = self.places[at_place as usize];
+        for place in self.layout.places(index) {
             if self.linked[place.file as usize] {
                 continue;
             }
@@ -279,26 +267,23 @@ impl Installer {
     pub fn sync(&mut self) -> Result<(), InstallError> {
         for file in std::mem::take(&mut self.unsynced_files) {
             let path = self.staged_path(file);
-            File::open(&path).and_then(|file| file.sync_all()).map_err(at(&path))?;
+            File::open(&path)
+                .and_then(|file| file.sync_all())
+                .map_err(at(&path))?;
         }
         let chunks = std::mem::take(&mut self.unsynced_chunks);
         self.unsynced_bytes = 0;
         let path = self.staging().join("progress");
-        self.journal.append(chunks.into_iter().map(Record::Chunk)).map_err(at(&path))
+        self.journal
+            .append(chunks.into_iter().map(Record::Chunk))
+            .map_err(at(&path))
     }
 
     /// Verifies every file and makes the version visible, all at once.
     ///
     /// A damaged file is named; its wrong chunks are missing again, so that fetching and finishing once
     /// more repairs it. If we die before the rename, the staging stays; after it, the version is there.
-    pub fn finish(mut self) -> Result<InstalledVersion, (Box<Self>, InstallError)> {
-        match self.try_finish() {
-            Ok(version) => Ok(version),
-            Err(error) => Err((Box::new(self), error)),
-        }
-    }
-
-    fn try_finish(&mut self) -> Result<InstalledVersion, InstallError> {
+    pub fn finish(&mut self) -> Result<InstalledVersion, InstallError> {
         let missing = self.missing().len();
         if missing > 0 {
             return Err(InstallError::Missing(missing));
@@ -313,7 +298,10 @@ impl Installer {
         }
         if let Some(path) = damaged {
             self.note_everything()?;
-            return Err(InstallError::Damaged { path, why: "it did not verify; what is wrong is missing again" });
+            return Err(InstallError::Damaged {
+                path,
+                why: "it did not verify; what is wrong is missing again",
+            });
         }
         let files = self.staging().join("files");
         for number in 0..self.manifest.files().len() as u32 {
@@ -330,7 +318,10 @@ impl Installer {
         sync_folder(&versions).map_err(at(&versions))?;
         let staging = self.staging();
         fs::remove_dir_all(&staging).map_err(at(&staging))?;
-        Ok(InstalledVersion { digest: self.digest, folder })
+        Ok(InstalledVersion {
+            digest: self.digest,
+            folder,
+        })
     }
 
     fn link_files(
@@ -342,12 +333,15 @@ impl Installer {
         let mut theirs: Vec<&ManifestFile> = manifest.files().iter().collect();
         theirs.sort_by_key(|file| file.digest);
         let mut records = Vec::new();
+        let mut unsure = false;
         for number in 0..self.manifest.files().len() as u32 {
             let mine = self.file(number);
             if self.linked[number as usize] || mine.length == 0 || !self.lacks_any(mine) {
                 continue;
             }
-            let Ok(found) = theirs.binary_search_by_key(&mine.digest, |file| file.digest) else { continue };
+            let Ok(found) = theirs.binary_search_by_key(&mine.digest, |file| file.digest) else {
+                continue;
+            };
             let theirs = theirs[found];
             if theirs.executable != mine.executable || theirs.length != mine.length {
                 continue;
@@ -364,7 +358,7 @@ impl Installer {
             remove_if_there(&path)?;
             if fs::hard_link(&source, &path).is_err() {
                 // Another file system, or one without links: the chunks are copied instead.
-                self.doubt(number)?;
+                unsure |= self.doubt(number)?;
                 continue;
             }
             self.linked[number as usize] = true;
@@ -373,34 +367,40 @@ impl Installer {
             reused.linked_bytes += length;
         }
         sync_tree(&self.staging().join("files")).map_err(at(folder))?;
+        if unsure {
+            self.sync()?;
+            return self.note_everything();
+        }
         let path = self.staging().join("progress");
         self.journal.append(records).map_err(at(&path))
     }
 
     /// After a crash: a link that the journal does not know must not be written through.
     fn tidy(&mut self) -> Result<(), InstallError> {
+        let mut changed = false;
         for number in 0..self.manifest.files().len() as u32 {
             let path = self.staged_path(number);
             match fs::symlink_metadata(&path) {
                 Ok(metadata) if is_shared(&metadata) && !self.linked[number as usize] => {
                     remove_if_there(&path)?;
-                    self.doubt(number)?;
+                    changed |= self.doubt(number)?;
                 }
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    self.linked[number as usize] = false;
-                    self.doubt(number)?;
+                    changed |= self.doubt(number)?;
                 }
                 Err(error) => return Err(at(&path)(error)),
             }
         }
-        Ok(())
+        if changed { self.note_everything() } else { Ok(()) }
     }
 
     /// Re-reads the chunks of a staged file: those that are not there count as missing from now on.
-    fn doubt(&mut self, number: u32) -> Result<(), InstallError> {
+    /// Says whether that changed anything, so that the journal is to be rewritten.
+    fn doubt(&mut self, number: u32) -> Result<bool, InstallError> {
         let path = self.staged_path(number);
-        if std::mem::replace(&mut self.linked[number as usize], false) {
+        let mut changed = std::mem::replace(&mut self.linked[number as usize], false);
+        if changed {
             // Never repair through a link: the installed version shares the bytes.
             remove_if_there(&path)?;
         }
@@ -417,17 +417,24 @@ impl Installer {
                         && chunk_digest(&bytes) == chunk.digest
                 });
                 self.present[index] = good;
+                changed |= !good;
             }
             offset += u64::from(chunk.length);
         }
-        Ok(())
+        Ok(changed)
     }
 
     fn note_everything(&mut self) -> Result<(), InstallError> {
         let chunks = self.present.iter().zip(0..).filter(|(there, _)| **there);
         let files = self.linked.iter().zip(0..).filter(|(there, _)| **there);
-        let records = chunks.map(|(_, i)| Record::Chunk(i)).chain(files.map(|(_, i)| Record::Linked(i)));
-        let path = self.root.join("staging").join(self.digest.to_string()).join("progress");
+        let records = chunks
+            .map(|(_, i)| Record::Chunk(i))
+            .chain(files.map(|(_, i)| Record::Linked(i)));
+        let path = self
+            .root
+            .join("staging")
+            .join(self.digest.to_string())
+            .join("progress");
         self.journal.rewrite(records).map_err(at(&path))
     }
 
@@ -437,7 +444,9 @@ impl Installer {
         if file.length == 0 {
             make_parent(&path)?;
             remove_if_there(&path)?;
-            File::create(&path).and_then(|file| file.sync_all()).map_err(at(&path))?;
+            File::create(&path)
+                .and_then(|file| file.sync_all())
+                .map_err(at(&path))?;
         }
         match File::open(&path).and_then(file_digest) {
             Ok(found) => Ok(found == (file.digest, file.length)),
@@ -467,15 +476,15 @@ impl Installer {
     }
 
     fn find(&self, digest: &ChunkDigest) -> Option<usize> {
-        let chunks = self.manifest.chunks();
-        let found = self.by_digest.binary_search_by_key(digest, |index| chunks[*index as usize].digest);
-        found.ok().map(|at| self.by_digest[at] as usize)
+        self.layout.find(&self.manifest, digest)
     }
 
     /// Whether any place of the chunk is in a file that was not linked whole.
     fn is_needed(&self, index: usize) -> bool {
-        let places = &self.places[self.starts[index] as usize..self.starts[index + 1] as usize];
-        places.iter().any(|place| !self.linked[place.file as usize])
+        self.layout
+            .places(index)
+            .iter()
+            .any(|place| !self.linked[place.file as usize])
     }
 
     fn lacks_any(&self, file: &ManifestFile) -> bool {
@@ -494,32 +503,6 @@ impl Installer {
         // Safe to join: `Manifest::new` refuses paths that could leave the folder.
         self.staging().join("files").join(&self.file(number).path)
     }
-}
-
-fn lay_out(manifest: &Manifest) -> Result<(Vec<u32>, Vec<Place>), InstallError> {
-    let pieces: usize = manifest.files().iter().map(|file| file.chunks.len()).sum();
-    if pieces > PIECES_MAX {
-        return Err(InstallError::Refused("the manifest has more than 1,000,000 pieces"));
-    }
-    let mut starts = vec![0_u32; manifest.chunks().len() + 1];
-    for index in manifest.files().iter().flat_map(|file| &file.chunks) {
-        starts[*index as usize + 1] += 1;
-    }
-    for index in 1..starts.len() {
-        starts[index] += starts[index - 1];
-    }
-    let mut next = starts.clone();
-    let mut places = vec![Place { file: 0, offset: 0 }; pieces];
-    for (file, number) in manifest.files().iter().zip(0..) {
-        let mut offset = 0;
-        for index in &file.chunks {
-            let slot = &mut next[*index as usize];
-            places[*slot as usize] = Place { file: number, offset };
-            *slot += 1;
-            offset += u64::from(manifest.chunks()[*index as usize].length);
-        }
-    }
-    Ok((starts, places))
 }
 
 fn make_parent(path: &Path) -> Result<(), InstallError> {

@@ -32,7 +32,12 @@ pub struct Journal {
 impl Journal {
     /// Opens or makes the journal and gives its records to `each`, at most `records_max`.
     pub fn open(path: &Path, records_max: usize, mut each: impl FnMut(Record)) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
         let mut reader = BufReader::new(&file);
         let mut good = 0;
         let mut record = [0; RECORD_BYTES as usize];
@@ -91,7 +96,11 @@ fn decode(bytes: [u8; 8]) -> Option<Record> {
     if check != !number ^ MIX {
         return None;
     }
-    Some(if number & LINKED == 0 { Record::Chunk(number) } else { Record::Linked(number & !LINKED) })
+    Some(if number & LINKED == 0 {
+        Record::Chunk(number)
+    } else {
+        Record::Linked(number & !LINKED)
+    })
 }
 
 #[cfg(test)]
@@ -109,14 +118,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("progress");
         let written = [Record::Chunk(0), Record::Linked(3), Record::Chunk(7)];
-        Journal::open(&path, 1_000, |_| {}).unwrap().append(written).unwrap();
+        Journal::open(&path, 1_000, |_| {})
+            .unwrap()
+            .append(written)
+            .unwrap();
         assert_eq!(read(&path), written);
 
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..20]).unwrap();
         assert_eq!(read(&path), written[..2]);
-        Journal::open(&path, 1_000, |_| {}).unwrap().append([Record::Chunk(9)]).unwrap();
-        assert_eq!(read(&path), [Record::Chunk(0), Record::Linked(3), Record::Chunk(9)]);
+        Journal::open(&path, 1_000, |_| {})
+            .unwrap()
+            .append([Record::Chunk(9)])
+            .unwrap();
+        assert_eq!(
+            read(&path),
+            [Record::Chunk(0), Record::Linked(3), Record::Chunk(9)]
+        );
 
         std::fs::write(&path, [&bytes[..8], &[0; 16]].concat()).unwrap();
         assert_eq!(read(&path), written[..1]);

@@ -15,6 +15,7 @@ pub mod chunker;
 pub mod digest;
 pub mod install;
 pub mod journal;
+mod layout;
 pub mod pack;
 pub mod plan;
 pub mod publish;

@@ -89,11 +89,16 @@ impl PackStore {
 
     /// Opens the store in any object store that has put-if-absent, and reads the index of every pack.
     pub async fn open(objects: Arc<dyn ObjectStore>) -> Result<Self, PackError> {
-        let store = Self { objects, index: Arc::default() };
+        let store = Self {
+            objects,
+            index: Arc::default(),
+        };
         let mut packs = store.objects.list(Some(&Key::from("packs")));
         while let Some(meta) = packs.try_next().await? {
             // A name that is no digest is not a pack: somebody else's file.
-            let Some(name) = meta.location.filename().and_then(pack_name) else { continue };
+            let Some(name) = meta.location.filename().and_then(pack_name) else {
+                continue;
+            };
             let entries = store.read_index(&meta.location, meta.size).await?;
             store.enter(name, entries)?;
         }
@@ -108,21 +113,33 @@ impl PackStore {
 
     /// Number of distinct chunks held.
     pub fn chunk_count(&self) -> usize {
-        self.index.read().unwrap_or_else(PoisonError::into_inner).chunks.len()
+        self.index
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .chunks
+            .len()
     }
 
     /// The stored bytes of a chunk; the reader verifies them.
     pub async fn get(&self, digest: &ChunkDigest) -> Result<Option<StoredChunk>, PackError> {
         let (location, name) = {
             let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-            let Some(location) = index.chunks.get(digest).copied() else { return Ok(None) };
-            let Some(name) = index.packs.get(location.pack as usize).copied() else { return Ok(None) };
+            let Some(location) = index.chunks.get(digest).copied() else {
+                return Ok(None);
+            };
+            let Some(name) = index.packs.get(location.pack as usize).copied() else {
+                return Ok(None);
+            };
             (location, name)
         };
         let start = u64::from(location.offset);
         let range = start..start + u64::from(location.stored);
         let data = self.objects.get_range(&pack_key(&name), range).await?;
-        Ok(Some(StoredChunk { data, packed: location.packed, length: location.length }))
+        Ok(Some(StoredChunk {
+            data,
+            packed: location.packed,
+            length: location.length,
+        }))
     }
 
     /// Stores an encoded manifest under its digest; storing it again changes nothing.
@@ -131,9 +148,12 @@ impl PackStore {
             return Err(PackError::Refused("a manifest longer than 16 MiB"));
         }
         if manifest_digest(encoded) != *digest {
-            return Err(PackError::Refused("a manifest under a digest that is not its own"));
+            return Err(PackError::Refused(
+                "a manifest under a digest that is not its own",
+            ));
         }
-        self.put_if_absent(&manifest_key(digest), Bytes::copy_from_slice(encoded)).await
+        self.put_if_absent(&manifest_key(digest), Bytes::copy_from_slice(encoded))
+            .await
     }
 
     /// The encoded manifest of this digest, verified.
@@ -145,29 +165,47 @@ impl PackStore {
             Err(error) => return Err(error.into()),
         };
         if found.meta.size > MANIFEST_BYTES_MAX as u64 {
-            return Err(PackError::Damaged { object: key.to_string(), why: "it is longer than 16 MiB" });
+            return Err(PackError::Damaged {
+                object: key.to_string(),
+                why: "it is longer than 16 MiB",
+            });
         }
         let bytes = found.bytes().await?;
         if manifest_digest(&bytes) == *digest {
             Ok(Some(bytes))
         } else {
-            Err(PackError::Damaged { object: key.to_string(), why: "its bytes have another digest" })
+            Err(PackError::Damaged {
+                object: key.to_string(),
+                why: "its bytes have another digest",
+            })
         }
     }
 
     /// A writer that gathers chunks into packs.
     pub fn writer(&self) -> PackWriter {
-        PackWriter { store: self.clone(), data: Vec::new(), entries: BTreeMap::new() }
+        PackWriter {
+            store: self.clone(),
+            data: Vec::new(),
+            entries: BTreeMap::new(),
+        }
     }
 
     /// Reads every pack again and checks it and every chunk in it; returns the number of packs.
     ///
     /// Holds one pack and one chunk in memory.
     pub async fn verify(&self) -> Result<usize, PackError> {
-        let names = self.index.read().unwrap_or_else(PoisonError::into_inner).packs.clone();
+        let names = self
+            .index
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .packs
+            .clone();
         for name in &names {
             let key = pack_key(name);
-            let damaged = |why| PackError::Damaged { object: key.to_string(), why };
+            let damaged = |why| PackError::Damaged {
+                object: key.to_string(),
+                why,
+            };
             let bytes = self.objects.get(&key).await?.bytes().await?;
             if blake3::hash(&bytes).as_bytes() != name {
                 return Err(damaged("its bytes have another digest"));
@@ -175,7 +213,11 @@ impl PackStore {
             for (digest, location) in self.read_index(&key, bytes.len() as u64).await? {
                 let start = location.offset as usize;
                 let data = bytes.slice(start..start + location.stored as usize);
-                let chunk = StoredChunk { data, packed: location.packed, length: location.length };
+                let chunk = StoredChunk {
+                    data,
+                    packed: location.packed,
+                    length: location.length,
+                };
                 let unpacked = chunk.unpack().map_err(|_| damaged("a chunk does not unpack"))?;
                 if chunk_digest(&unpacked) != digest {
                     return Err(damaged("a chunk has another digest"));
@@ -186,7 +228,10 @@ impl PackStore {
     }
 
     async fn put_if_absent(&self, key: &Key, bytes: Bytes) -> Result<(), PackError> {
-        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        let options = PutOptions {
+            mode: PutMode::Create,
+            ..PutOptions::default()
+        };
         match self.objects.put_opts(key, bytes.into(), options).await {
             // The name is the digest of the content: what is there is what we bring.
             Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
@@ -195,13 +240,28 @@ impl PackStore {
     }
 
     async fn read_index(&self, key: &Key, size: u64) -> Result<Vec<(ChunkDigest, Location)>, PackError> {
-        let damaged = |why| PackError::Damaged { object: key.to_string(), why };
+        let damaged = |why| PackError::Damaged {
+            object: key.to_string(),
+            why,
+        };
         if size < FOOTER_BYTES {
             return Err(damaged("it is too short"));
         }
-        let tail = |bytes| GetOptions { range: Some(GetRange::Suffix(bytes)), ..GetOptions::default() };
-        let footer = self.objects.get_opts(key, tail(FOOTER_BYTES)).await?.bytes().await?;
-        let count = match footer.get(32..36).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes) {
+        let tail = |bytes| GetOptions {
+            range: Some(GetRange::Suffix(bytes)),
+            ..GetOptions::default()
+        };
+        let footer = self
+            .objects
+            .get_opts(key, tail(FOOTER_BYTES))
+            .await?
+            .bytes()
+            .await?;
+        let count = match footer
+            .get(32..36)
+            .and_then(|b| b.try_into().ok())
+            .map(u32::from_le_bytes)
+        {
             Some(count) if footer.ends_with(MAGIC) && count as usize <= PACK_CHUNKS_MAX => count as usize,
             _ => return Err(damaged("its footer is not one of ours")),
         };
@@ -212,11 +272,17 @@ impl PackStore {
         if count == 0 {
             return Ok(Vec::new());
         }
-        let index = self.objects.get_range(key, data_bytes..data_bytes + index_bytes).await?;
+        let index = self
+            .objects
+            .get_range(key, data_bytes..data_bytes + index_bytes)
+            .await?;
         if blake3::hash(&index).as_bytes()[..] != footer[..32] {
             return Err(damaged("its index has another digest"));
         }
-        let entries = index.chunks_exact(ENTRY_BYTES).map(read_entry).collect::<Option<Vec<_>>>();
+        let entries = index
+            .chunks_exact(ENTRY_BYTES)
+            .map(read_entry)
+            .collect::<Option<Vec<_>>>();
         let inside = |l: &Location| u64::from(l.offset) + u64::from(l.stored) <= data_bytes;
         match entries {
             Some(entries) if entries.iter().all(|(_, location)| inside(location)) => Ok(entries),
@@ -232,7 +298,10 @@ impl PackStore {
         let pack = u32::try_from(index.packs.len()).unwrap_or(u32::MAX);
         index.packs.push(name);
         for (digest, location) in entries {
-            index.chunks.entry(digest).or_insert(Location { pack, ..location });
+            index
+                .chunks
+                .entry(digest)
+                .or_insert(Location { pack, ..location });
         }
         Ok(())
     }
@@ -264,7 +333,13 @@ impl PackWriter {
         // Both fit: PACK_BYTES_MAX is far below u32::MAX.
         let offset = self.data.len() as u32;
         let stored = chunk.data.len() as u32;
-        let location = Location { pack: 0, offset, stored, length: chunk.length, packed: chunk.packed };
+        let location = Location {
+            pack: 0,
+            offset,
+            stored,
+            length: chunk.length,
+            packed: chunk.packed,
+        };
         self.data.extend_from_slice(&chunk.data);
         self.entries.insert(digest, location);
         Ok(())
@@ -299,7 +374,16 @@ fn read_entry(bytes: &[u8]) -> Option<(ChunkDigest, Location)> {
     let number = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
     let digest = ChunkDigest::from_slice(bytes.get(..32)?)?;
     let packed = *bytes.get(44)? != 0;
-    Some((digest, Location { pack: 0, offset: number(32)?, stored: number(36)?, length: number(40)?, packed }))
+    Some((
+        digest,
+        Location {
+            pack: 0,
+            offset: number(32)?,
+            stored: number(36)?,
+            length: number(40)?,
+            packed,
+        },
+    ))
 }
 
 fn pack_name(text: &str) -> Option<[u8; 32]> {
@@ -326,9 +410,15 @@ mod tests {
         let chunks: Vec<_> = (0..40).map(|i| noise(i, 300_000 + i as usize)).collect();
         let mut writer = store.writer();
         for chunk in &chunks {
-            writer.add(chunk_digest(chunk), StoredChunk::pack(chunk)).await.unwrap();
+            writer
+                .add(chunk_digest(chunk), StoredChunk::pack(chunk))
+                .await
+                .unwrap();
         }
-        assert!(!store.contains(&chunk_digest(&chunks[39])), "the last pack is not stored yet");
+        assert!(
+            !store.contains(&chunk_digest(&chunks[39])),
+            "the last pack is not stored yet"
+        );
         writer.finish().await.unwrap();
         let store = PackStore::local(folder.path()).await.unwrap();
         assert_eq!((store.chunk_count(), store.verify().await.unwrap()), (40, 2));
@@ -344,9 +434,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = PackStore::local(folder.path()).await.unwrap();
         let mut writer = store.writer();
-        writer.add(chunk_digest(b"abcd"), StoredChunk::pack(b"abcd")).await.unwrap();
+        writer
+            .add(chunk_digest(b"abcd"), StoredChunk::pack(b"abcd"))
+            .await
+            .unwrap();
         writer.finish().await.unwrap();
-        let pack = std::fs::read_dir(folder.path().join("packs")).unwrap().next().unwrap().unwrap().path();
+        let pack = std::fs::read_dir(folder.path().join("packs"))
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
         let good = std::fs::read(&pack).unwrap();
         let name = pack.file_name().unwrap().to_str().unwrap();
         for at in [0, 10, good.len() - 44, good.len() - 1] {
@@ -356,7 +454,11 @@ mod tests {
             let error = store.verify().await.unwrap_err().to_string();
             assert!(error.contains(name), "{error}");
             // Damage in the index or the footer is noticed at opening too.
-            assert_eq!(PackStore::local(folder.path()).await.is_err(), at != 0, "byte {at}");
+            assert_eq!(
+                PackStore::local(folder.path()).await.is_err(),
+                at != 0,
+                "byte {at}"
+            );
         }
     }
 
@@ -371,6 +473,13 @@ mod tests {
         store.put_manifest(&digest, b"encoded").await.unwrap();
         assert_eq!(store.get_manifest(&digest).await.unwrap().unwrap(), "encoded");
         std::fs::write(folder.path().join(format!("manifests/{digest}")), "other").unwrap();
-        assert!(store.get_manifest(&digest).await.unwrap_err().to_string().contains("damaged"));
+        assert!(
+            store
+                .get_manifest(&digest)
+                .await
+                .unwrap_err()
+                .to_string()
+                .contains("damaged")
+        );
     }
 }

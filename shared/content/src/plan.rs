@@ -143,6 +143,9 @@ mod tests {
     #[test]
     fn a_small_request_closes_at_512() {
         let chunks: Vec<_> = (0..513).map(|i| (digest(i), 1)).collect();
-        assert_eq!(requests(&chunks).iter().map(Vec::len).collect::<Vec<_>>(), [512, 1]);
+        assert_eq!(
+            requests(&chunks).iter().map(Vec::len).collect::<Vec<_>>(),
+            [512, 1]
+        );
     }
 }

@@ -54,7 +54,9 @@ pub enum PublishError {
         source: io::Error,
     },
     /// More pieces than a tree may have.
-    #[error("the folder makes more than {PIECES_MAX} pieces or {CHUNKS_MAX} distinct ones: publish a smaller tree")]
+    #[error(
+        "the folder makes more than {PIECES_MAX} pieces or {CHUNKS_MAX} distinct ones: publish a smaller tree"
+    )]
     TooMany,
     /// The manifest does not hold together.
     #[error(transparent)]
@@ -105,7 +107,9 @@ pub async fn publish_folder(
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, PublishError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| PublishError::Interrupted)
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| PublishError::Interrupted)
 }
 
 /// A piece of a file on its way from the cutting thread; `stored` only if the store lacks it.
@@ -132,7 +136,10 @@ fn cut_file(
     store: &PackStore,
     send: &mpsc::Sender<CutPiece>,
 ) -> Result<(Method, FileDigest), PublishError> {
-    let failed = |source| PublishError::Read { path: file.location.clone(), source };
+    let failed = |source| PublishError::Read {
+        path: file.location.clone(),
+        source,
+    };
     let mut hasher = blake3::Hasher::new();
     let open = File::open(&file.location).map_err(failed)?;
     let length = open.metadata().map_err(failed)?.len();
@@ -144,7 +151,11 @@ fn cut_file(
         let digest = chunk_digest(&bytes);
         let stored = (!store.contains(&digest)).then(|| StoredChunk::pack(&bytes));
         // A piece is at most FASTCDC_BYTES_MAX long.
-        let piece = CutPiece { digest, length: bytes.len() as u32, stored };
+        let piece = CutPiece {
+            digest,
+            length: bytes.len() as u32,
+            stored,
+        };
         send.blocking_send(piece).map_err(|_| CutError::Closed)
     });
     match cut {
@@ -187,8 +198,20 @@ impl Draft {
             self.methods.push(method);
             self.methods.len() - 1
         });
-        let TreeFile { path, length, executable, .. } = file;
-        self.files.push(ManifestFile { path, length, digest, chunker: chunker as u32, executable, chunks });
+        let TreeFile {
+            path,
+            length,
+            executable,
+            ..
+        } = file;
+        self.files.push(ManifestFile {
+            path,
+            length,
+            digest,
+            chunker: chunker as u32,
+            executable,
+            chunks,
+        });
     }
 
     fn manifest(self) -> Result<Manifest, PublishError> {

@@ -39,9 +39,17 @@ impl StoredChunk {
             && let Ok(packed) = zstd::bulk::compress(unpacked, LEVEL)
             && packed.len() * 20 < unpacked.len() * 19
         {
-            return Self { data: packed.into(), packed: true, length };
+            return Self {
+                data: packed.into(),
+                packed: true,
+                length,
+            };
         }
-        Self { data: Bytes::copy_from_slice(unpacked), packed: false, length }
+        Self {
+            data: Bytes::copy_from_slice(unpacked),
+            packed: false,
+            length,
+        }
     }
 
     /// The unpacked bytes; the digest is not checked here, `Installer::accept` does.
@@ -62,7 +70,11 @@ pub fn unpack(data: &[u8], packed: bool, length: u32) -> Result<Vec<u8>, UnpackE
     } else {
         return Err(UnpackError::Damaged(length));
     };
-    if unpacked.len() == length as usize { Ok(unpacked) } else { Err(UnpackError::Damaged(length)) }
+    if unpacked.len() == length as usize {
+        Ok(unpacked)
+    } else {
+        Err(UnpackError::Damaged(length))
+    }
 }
 
 #[cfg(test)]

@@ -23,7 +23,9 @@ pub struct TreeFile {
 #[derive(Debug, thiserror::Error)]
 pub enum TreeError {
     /// A symbolic link, device, socket or pipe.
-    #[error("`{0}` is neither a file nor a folder: links and special files are refused; replace it by a copy")]
+    #[error(
+        "`{0}` is neither a file nor a folder: links and special files are refused; replace it by a copy"
+    )]
     Special(PathBuf),
     /// A name that is not UTF-8.
     #[error("the name of `{0}` is not UTF-8: rename it")]
@@ -53,22 +55,38 @@ pub fn list_files(folder: &Path) -> Result<Vec<TreeFile>, TreeError> {
     let mut folders_seen = 0;
     while let Some((location, prefix)) = folders.pop() {
         folders_seen += 1;
-        let failed = |source| TreeError::Io { path: location.clone(), source };
+        let failed = |source| TreeError::Io {
+            path: location.clone(),
+            source,
+        };
         for entry in fs::read_dir(&location).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let location = entry.path();
             let name = entry.file_name();
-            let Some(name) = name.to_str() else { return Err(TreeError::NotUtf8(location)) };
-            let path = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
+            let Some(name) = name.to_str() else {
+                return Err(TreeError::NotUtf8(location));
+            };
+            let path = if prefix.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{prefix}/{name}")
+            };
             check_path(&path)?;
             // Of the entry itself: a link is seen as a link.
-            let metadata =
-                fs::symlink_metadata(&location).map_err(|source| TreeError::Io { path: location.clone(), source })?;
+            let metadata = fs::symlink_metadata(&location).map_err(|source| TreeError::Io {
+                path: location.clone(),
+                source,
+            })?;
             if metadata.is_dir() {
                 folders.push((location, path));
             } else if metadata.is_file() {
                 let executable = is_executable(&metadata);
-                files.push(TreeFile { path, location, length: metadata.len(), executable });
+                files.push(TreeFile {
+                    path,
+                    location,
+                    length: metadata.len(),
+                    executable,
+                });
             } else {
                 return Err(TreeError::Special(location));
             }
@@ -104,7 +122,11 @@ mod tests {
             fs::create_dir_all(location.parent().unwrap()).unwrap();
             fs::write(location, path).unwrap();
         }
-        let paths: Vec<_> = list_files(folder.path()).unwrap().into_iter().map(|f| f.path).collect();
+        let paths: Vec<_> = list_files(folder.path())
+            .unwrap()
+            .into_iter()
+            .map(|f| f.path)
+            .collect();
         assert_eq!(paths, ["a.txt", "a/b/c", "a/z", "b"]);
     }
 

@@ -3,7 +3,7 @@
 //! - [`hash`]: what an entry commits to; [`tree`]: compact frontier, proofs;
 //! - [`note`]: checkpoints as C2SP signed notes; [`cosign`]: C2SP tlog-cosignature v1;
 //! - [`owner`]: preparing an append; [`follower`]: verifying a batch, and when to cosign;
-//! - [`handshake`]: session epochs, and comparing a node's own ledger with what its peer holds of it;
+//! - [`handshake`]: session epochs;
 //! - [`join_proof`]: what the ledger key signs at enrolment.
 //!
 //! Everything is a plain function of its arguments. What is not here: IO, clocks, random numbers (seeds come

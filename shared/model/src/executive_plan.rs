@@ -352,6 +352,7 @@ fn cycle<'a>(after: &BTreeMap<&'a Id, &'a [Id]>) -> Option<Vec<&'a Id>> {
     for start in after.keys().copied() {
         // The path from `start`, with how many prerequisites of each member were already followed.
         let mut path: Vec<(&Id, usize)> = vec![(start, 0)];
+        let mut on_path = BTreeSet::from([start]);
         while let Some((id, followed)) = path.last_mut() {
             let id = *id;
             let next = after.get(id).and_then(|list| list.get(*followed));
@@ -359,15 +360,16 @@ fn cycle<'a>(after: &BTreeMap<&'a Id, &'a [Id]>) -> Option<Vec<&'a Id>> {
             match next {
                 None => {
                     done.insert(id);
+                    on_path.remove(id);
                     path.pop();
                 }
                 Some(next) => {
-                    if let Some(from) = path.iter().position(|(on_path, _)| *on_path == next) {
-                        let mut found: Vec<&Id> = path[from..].iter().map(|(id, _)| *id).collect();
-                        found.push(next);
-                        return Some(found);
+                    if on_path.contains(next) {
+                        let on_cycle = path.iter().map(|(id, _)| *id).skip_while(|id| *id != next);
+                        return Some(on_cycle.chain([next]).collect());
                     }
                     if !done.contains(next) {
+                        on_path.insert(next);
                         path.push((next, 0));
                     }
                 }
@@ -375,4 +377,49 @@ fn cycle<'a>(after: &BTreeMap<&'a Id, &'a [Id]>) -> Option<Vec<&'a Id>> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_cycle_is_found_exactly_where_there_is_one(
+            edges in prop::collection::vec((0..7usize, 0..7usize), 0..12),
+        ) {
+            let ids: Vec<Id> = (0..7).map(|n| format!("I{n}").parse().unwrap()).collect();
+            let mut lists = vec![Vec::new(); 7];
+            for (from, to) in &edges {
+                lists[*from].push(ids[*to].clone());
+            }
+            let graph: BTreeMap<&Id, &[Id]> =
+                ids.iter().zip(&lists).map(|(id, list)| (id, list.as_slice())).collect();
+            // Naive: who is reached from `from` in any number of steps.
+            let mut reached: BTreeSet<(usize, usize)> = edges.iter().copied().collect();
+            loop {
+                let more: Vec<(usize, usize)> = reached
+                    .iter()
+                    .flat_map(|(a, b)| edges.iter().filter(move |(c, _)| c == b).map(move |(_, d)| (*a, *d)))
+                    .filter(|pair| !reached.contains(pair))
+                    .collect();
+                if more.is_empty() {
+                    break;
+                }
+                reached.extend(more);
+            }
+            let circular = reached.iter().any(|(a, b)| a == b);
+            let found = cycle(&graph);
+            prop_assert_eq!(found.is_some(), circular);
+            if let Some(found) = found {
+                prop_assert_eq!(found.first(), found.last());
+                for pair in found.windows(2) {
+                    prop_assert!(graph[pair[0]].contains(pair[1]), "{found:?}");
+                }
+            }
+        }
+    }
 }

@@ -380,4 +380,26 @@ mod tests {
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert!(warnings[0].problem.contains("propaedeutic") && !warnings[0].is_error());
     }
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig {
+            failure_persistence: None,
+            cases: 64,
+            ..Default::default()
+        })]
+
+        #[test]
+        fn a_damaged_document_is_a_plan_or_errors_with_a_remedy(
+            at in 0..TOSCANA.len(),
+            cut in 0..20usize,
+            put in "[\\[\\]{}:&*!|>'\"a-z0-9 \n\t-]{0,6}",
+        ) {
+            let mut text: Vec<u8> = TOSCANA.bytes().collect();
+            let end = (at + cut).min(text.len());
+            text.splice(at..end, put.bytes());
+            if let Err(errors) = parse(&String::from_utf8_lossy(&text)) {
+                proptest::prop_assert!(!errors.0.is_empty());
+                proptest::prop_assert!(errors.0.iter().all(|e| !e.problem.is_empty() && !e.remedy.is_empty()));
+            }
+        }
+    }
 }

@@ -16,9 +16,9 @@
 //! - `ecm_credited`: completed rows with `ecm_credited` = yes. Not applicable if no edition of the
 //!   cell gives ECM credits.
 //! - `editions`: editions that started on or before `D`, each counted **once per cluster**: in the
-//!   cell of the lowest profession code among its learners of that cluster enrolled by `D`. So the
-//!   sum over the cells of a cluster and area is the number of editions that reached that cluster;
-//!   summed over clusters, an edition for two clusters counts twice.
+//!   cell of the lowest profession code (in byte order) among its learners of that cluster enrolled
+//!   by `D`. So the sum over the cells of a cluster and area is the number of editions that reached
+//!   that cluster; summed over clusters, an edition for two clusters counts twice.
 //!
 //! **Distinct people**: learners with at least one edition completed on or before `D`, counted once
 //! per margin: (`ALL`, `ALL`), (cluster, `ALL`), (`ALL`, area), (cluster, area), for the clusters and

@@ -3,7 +3,7 @@
 //! Expiry goes by the system clock, also in a test federation.
 
 use crate::{
-    account::{self, Role},
+    account::{Role, token},
     clock::Clock,
     status::Refusal,
 };
@@ -48,7 +48,10 @@ pub struct Principal {
 impl Principal {
     /// The person as an author of an entry.
     pub fn actor(&self) -> Actor {
-        Actor { account: self.account, institution: self.institution.clone() }
+        Actor {
+            account: self.account,
+            institution: self.institution.clone(),
+        }
     }
 }
 
@@ -90,7 +93,9 @@ impl Authenticator {
 
     /// The principal of an `authorization` header, for HTTP.
     pub async fn of_header(&self, header: Option<&str>) -> Result<Principal, Refusal> {
-        let token = header.and_then(|h| h.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let token = header
+            .and_then(|h| h.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let Some((_, token)) = token else {
             return Err(Refusal::unauthenticated(
                 "the call carries no token",
@@ -104,11 +109,17 @@ impl Authenticator {
     pub async fn of_token(&self, token: &str) -> Result<Principal, Refusal> {
         let mut tx = self.db.read().await?;
         // Not found and wrong secret look the same from outside.
-        let (Some(id), Some(found)) = (account::token_id(token), account::find(&mut tx, token).await?) else {
-            return Err(Refusal::unauthenticated("the token is not one of this node", "check that it was copied whole and that the address is right"));
+        let (Some(id), Some(found)) = (token::token_id(token), token::find(&mut tx, token).await?) else {
+            return Err(Refusal::unauthenticated(
+                "the token is not one of this node",
+                "check that it was copied whole and that the address is right",
+            ));
         };
         if found.revoked {
-            return Err(Refusal::unauthenticated(format_args!("token {id} was revoked"), "ask an administrator for another"));
+            return Err(Refusal::unauthenticated(
+                format_args!("token {id} was revoked"),
+                "ask an administrator for another",
+            ));
         }
         if found.expires <= self.system.now() {
             return Err(Refusal::unauthenticated(
@@ -138,15 +149,30 @@ impl Authenticator {
         detail: &str,
     ) -> Result<Principal, Status> {
         let principal = self.principal(metadata).await?;
-        let allowed = if roles.is_empty() { Ok(()) } else { require_any(&principal, roles) };
-        let detail = if allowed.is_ok() { detail.to_owned() } else { format!("refused: {detail}") };
-        self.record_access(&principal, method, &detail).await.map_err(Refusal::from)?;
+        let allowed = if roles.is_empty() {
+            Ok(())
+        } else {
+            require_any(&principal, roles)
+        };
+        let detail = if allowed.is_ok() {
+            detail.to_owned()
+        } else {
+            format!("refused: {detail}")
+        };
+        self.record_access(&principal, method, &detail)
+            .await
+            .map_err(Refusal::from)?;
         allowed?;
         Ok(principal)
     }
 
     /// Writes a line of the access log: who reached for what, when.
-    pub async fn record_access(&self, principal: &Principal, method: &str, detail: &str) -> Result<(), StoreError> {
+    pub async fn record_access(
+        &self,
+        principal: &Principal,
+        method: &str,
+        detail: &str,
+    ) -> Result<(), StoreError> {
         let at = self.system.now();
         let mut tx = self.db.write().await?;
         tx.query(RECORD)
@@ -165,7 +191,7 @@ impl Authenticator {
 mod tests {
     use super::*;
     use crate::{
-        account::{NodeKind, TokenGrant},
+        account::{self, NodeKind, TokenGrant},
         clock::ManualClock,
         random::SeededRandom,
     };
@@ -174,31 +200,64 @@ mod tests {
     #[tokio::test]
     async fn tokens_speak_until_they_expire_or_are_revoked() {
         let folder = tempfile::tempdir().unwrap();
-        let db = Db::open(&format!("sqlite:{}", folder.path().join("a.db").display())).await.unwrap();
+        let db = Db::open(&format!("sqlite:{}", folder.path().join("a.db").display()))
+            .await
+            .unwrap();
         db.migrate(account::LOCAL).await.unwrap();
-        let (clock, random) = (Arc::new(ManualClock::new(Timestamp::from_seconds(10))), SeededRandom::new(3));
+        let (clock, random) = (
+            Arc::new(ManualClock::new(Timestamp::from_seconds(10))),
+            SeededRandom::new(3),
+        );
         let mut tx = db.write().await.unwrap();
         let roles = vec!["recorder".to_owned()];
         let ada = account::new_account(NodeKind::Spoke, "Ada", "ASL1", &roles, &random).unwrap();
         account::insert(&mut tx, &ada, clock.now()).await.unwrap();
-        let grant = TokenGrant { account: ada.id, roles, areas: vec![], clusters: vec![], valid_days: 1 };
-        let first = account::issue(&mut tx, &grant, clock.now(), &random).await.unwrap();
-        let second = account::issue(&mut tx, &grant, clock.now(), &random).await.unwrap();
+        let grant = TokenGrant {
+            account: ada.id,
+            roles,
+            areas: vec![],
+            clusters: vec![],
+            valid_days: 1,
+        };
+        let first = account::issue(&mut tx, &grant, clock.now(), &random)
+            .await
+            .unwrap();
+        let second = account::issue(&mut tx, &grant, clock.now(), &random)
+            .await
+            .unwrap();
         account::revoke(&mut tx, &second.id).await.unwrap();
         tx.commit().await.unwrap();
 
         let authenticator = Authenticator::new(db.clone(), clock.clone());
         let mut metadata = MetadataMap::new();
-        assert_eq!(authenticator.principal(&metadata).await.unwrap_err().code(), Code::Unauthenticated);
-        metadata.insert("authorization", format!("Bearer {}", first.secret.as_str()).parse().unwrap());
+        assert_eq!(
+            authenticator.principal(&metadata).await.unwrap_err().code(),
+            Code::Unauthenticated
+        );
+        metadata.insert(
+            "authorization",
+            format!("Bearer {}", first.secret.as_str()).parse().unwrap(),
+        );
         let principal = authenticator.enter(&metadata, &[], "who_am_i", "").await.unwrap();
         assert_eq!((principal.account, principal.roles.len()), (ada.id, 1));
-        let refused = authenticator.enter(&metadata, &[Role::Manager], "submit", "x").await.unwrap_err();
+        let refused = authenticator
+            .enter(&metadata, &[Role::Manager], "submit", "x")
+            .await
+            .unwrap_err();
         assert_eq!(refused.code(), Code::PermissionDenied);
         let mut tx = db.read().await.unwrap();
-        let lines: Vec<(String, String)> =
-            tx.query("SELECT method, detail FROM local_access ORDER BY id").fetch_all().await.unwrap();
-        assert_eq!(lines, [("who_am_i".into(), String::new()), ("submit".into(), "refused: x".into())]);
+        let lines: Vec<(String, String)> = tx
+            .query("SELECT method, detail FROM local_access ORDER BY id")
+            .fetch_all()
+            .await
+            .unwrap();
+        assert_eq!(
+            lines,
+            [
+                ("who_am_i".into(), String::new()),
+                ("submit".into(), "refused: x".into())
+            ]
+        );
 
         let error = authenticator.of_token(&second.secret).await.unwrap_err();
         assert!(error.text.contains("revoked"), "{error}");

@@ -73,7 +73,9 @@ impl Dialer for ProxyDialer {
 }
 
 async fn ask_proxy(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), address: &str) -> io::Result<()> {
-    stream.write_all(format!("CONNECT {address} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).await?;
+    stream
+        .write_all(format!("CONNECT {address} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes())
+        .await?;
     // One byte at a time, so that nothing of what follows the answer is taken.
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
@@ -84,8 +86,13 @@ async fn ask_proxy(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), address: 
     }
     let line = String::from_utf8_lossy(&answer);
     let line = line.lines().next().unwrap_or_default();
-    let granted = line.starts_with("HTTP/1.") && line.split(' ').nth(1).is_some_and(|code| code.starts_with('2'));
-    if granted { Ok(()) } else { Err(io::Error::other(format!("the proxy refused CONNECT: {line}"))) }
+    let granted =
+        line.starts_with("HTTP/1.") && line.split(' ').nth(1).is_some_and(|code| code.starts_with('2'));
+    if granted {
+        Ok(())
+    } else {
+        Err(io::Error::other(format!("the proxy refused CONNECT: {line}")))
+    }
 }
 
 /// A connection to `node` at `address` (`host:port`), made when first used and again after it broke.
@@ -97,8 +104,11 @@ pub fn channel(
     tls: Arc<ClientConfig>,
 ) -> Result<Channel, IdentityError> {
     let name = server_name(node)?;
-    let refused = |e: &dyn std::fmt::Display| IdentityError::unacceptable(format!("cannot connect to {address}: {e}"));
-    let origin: Uri = format!("https://{}", node_name(node)).parse().map_err(|e| refused(&e))?;
+    let refused =
+        |e: &dyn std::fmt::Display| IdentityError::unacceptable(format!("cannot connect to {address}: {e}"));
+    let origin: Uri = format!("https://{}", node_name(node))
+        .parse()
+        .map_err(|e| refused(&e))?;
     // The scheme is http because TLS is in our connector (tonic would refuse https); the origin says
     // what the server must see.
     let endpoint = Endpoint::from_shared(format!("http://{}", node_name(node)))
@@ -111,20 +121,25 @@ pub fn channel(
         .keep_alive_timeout(KEEPALIVE_PATIENCE)
         .keep_alive_while_idle(true);
     let (connector, address) = (TlsConnector::from(tls), address.to_owned());
-    Ok(endpoint.connect_with_connector_lazy(tower::service_fn(move |_: Uri| {
-        let (dialer, address, connector, name) = (dialer.clone(), address.clone(), connector.clone(), name.clone());
-        async move {
-            let connect = async {
-                let stream = dialer.dial(address).await?;
-                let stream = connector.connect(name, stream).await?;
-                if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
-                    return Err(io::Error::other("the server does not speak HTTP/2"));
-                }
-                Ok(TokioIo::new(stream))
-            };
-            timeout(CONNECT_TIMEOUT, connect).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
-        }
-    })))
+    Ok(
+        endpoint.connect_with_connector_lazy(tower::service_fn(move |_: Uri| {
+            let (dialer, address, connector, name) =
+                (dialer.clone(), address.clone(), connector.clone(), name.clone());
+            async move {
+                let connect = async {
+                    let stream = dialer.dial(address).await?;
+                    let stream = connector.connect(name, stream).await?;
+                    if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+                        return Err(io::Error::other("the server does not speak HTTP/2"));
+                    }
+                    Ok(TokioIo::new(stream))
+                };
+                timeout(CONNECT_TIMEOUT, connect)
+                    .await
+                    .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+            }
+        })),
+    )
 }
 
 /// A failed call in one line with its causes: a refusal in the TLS handshake shows only there.
@@ -150,7 +165,10 @@ mod tests {
     #[tokio::test]
     async fn a_proxy_is_asked_and_its_answer_read_exactly() {
         let (mut us, mut proxy) = tokio::io::duplex(1_024);
-        proxy.write_all(b"HTTP/1.1 200 Connection established\r\nVia: x\r\n\r\nafter").await.unwrap();
+        proxy
+            .write_all(b"HTTP/1.1 200 Connection established\r\nVia: x\r\n\r\nafter")
+            .await
+            .unwrap();
         ask_proxy(&mut us, "hub:7443").await.unwrap();
         let mut rest = [0; 5];
         us.read_exact(&mut rest).await.unwrap();
@@ -159,7 +177,10 @@ mod tests {
         proxy.read_exact(&mut asked).await.unwrap();
         assert_eq!(asked, b"CONNECT hub:7443 HT");
 
-        proxy.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").await.unwrap();
+        proxy
+            .write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+            .await
+            .unwrap();
         let error = ask_proxy(&mut us, "hub:7443").await.unwrap_err().to_string();
         assert!(error.contains("407"), "{error}");
     }

@@ -33,7 +33,10 @@ pub trait Clock: Send + Sync + Debug {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[allow(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the system's clock"
+    )]
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
@@ -94,7 +97,10 @@ impl BusinessClock {
     /// A clock that shows `start` now and runs on with `base`.
     pub fn starting_at(base: Arc<dyn Clock>, start: Timestamp) -> Self {
         let offset = start.0.saturating_sub(base.now().0);
-        Self { base, offset_us: AtomicI64::new(offset) }
+        Self {
+            base,
+            offset_us: AtomicI64::new(offset),
+        }
     }
 
     /// The clock as it was kept; `None` when none was ever kept.
@@ -107,7 +113,10 @@ impl BusinessClock {
             column: "value",
             key: SETTING.into(),
         })?;
-        Ok(Some(Self { base, offset_us: AtomicI64::new(offset) }))
+        Ok(Some(Self {
+            base,
+            offset_us: AtomicI64::new(offset),
+        }))
     }
 
     /// Keeps the clock, so that it goes on after a restart.
@@ -132,18 +141,31 @@ impl BusinessClock {
         if to < now {
             return Err(ClockError::Backwards { now, asked: to });
         }
-        Ok(to.0.saturating_sub(self.base.now().0).max(self.offset_us.load(Ordering::SeqCst)))
+        Ok(to
+            .0
+            .saturating_sub(self.base.now().0)
+            .max(self.offset_us.load(Ordering::SeqCst)))
     }
 }
 
 impl Clock for BusinessClock {
     fn now(&self) -> Timestamp {
-        Timestamp(self.base.now().0.saturating_add(self.offset_us.load(Ordering::SeqCst)))
+        Timestamp(
+            self.base
+                .now()
+                .0
+                .saturating_add(self.offset_us.load(Ordering::SeqCst)),
+        )
     }
 }
 
 async fn save_offset(tx: &mut Tx, offset_us: i64) -> Result<(), StoreError> {
-    tx.query(PUT).bind(SETTING.to_owned()).bind(offset_us.to_string()).execute().await.map(drop)
+    tx.query(PUT)
+        .bind(SETTING.to_owned())
+        .bind(offset_us.to_string())
+        .execute()
+        .await
+        .map(drop)
 }
 
 #[cfg(test)]
@@ -153,7 +175,9 @@ mod tests {
     #[tokio::test]
     async fn the_business_clock_runs_on_and_only_moves_forward() {
         let folder = tempfile::tempdir().unwrap();
-        let db = Db::open(&format!("sqlite:{}", folder.path().join("a.db").display())).await.unwrap();
+        let db = Db::open(&format!("sqlite:{}", folder.path().join("a.db").display()))
+            .await
+            .unwrap();
         db.migrate(crate::account::LOCAL).await.unwrap();
         let base = Arc::new(ManualClock::new(Timestamp::from_seconds(1_000)));
         assert!(BusinessClock::load(&db, base.clone()).await.unwrap().is_none());

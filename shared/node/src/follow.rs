@@ -7,7 +7,7 @@ use crate::{
 use raccordo_ledger::{
     cosign::{CosignatureVerifier, cosigner_name},
     follower::{self, FollowError, Offered, may_cosign},
-    note::LedgerVerifier,
+    note::{LedgerVerifier, peek},
 };
 use raccordo_model::{
     checkpoint::{Cosignature, SignedCheckpoint},
@@ -141,8 +141,20 @@ impl Node {
             },
             note: head.note.clone(),
         };
-        // Never two trees of one size, never backwards: the last size is below, by the head's order.
-        may_cosign(last.map(|c| (c.size, head.root)), &signed)
+        // Never two trees of one size, never backwards.
+        let last = match last {
+            None => None,
+            Some(kept) => {
+                let note = checkpoints::get(&mut tx, node, kept.size).await?.unwrap_or_default();
+                let root = peek(&note).map(|c| c.root).map_err(|_| StoreError::Corrupt {
+                    table: "ledger_checkpoint",
+                    column: "note",
+                    key: format!("{node}/{}", kept.size),
+                })?;
+                Some((kept.size, root))
+            }
+        };
+        may_cosign(last, &signed)
             .map_err(|_| StoreError::Moved("the last cosignature"))?;
         let cosignature = self.identity.cosigner.cosign(&signed, self.clock.now());
         cosignatures::insert(&mut tx, node, self.me(), &cosignature).await?;

@@ -16,10 +16,13 @@ use crate::{
     random::Random,
     status::{Refusal, RefusalKind},
 };
-use raccordo_ledger::{hash, tree::Frontier};
+use raccordo_ledger::{
+    hash,
+    owner::{AppendError, prepare},
+    tree::Frontier,
+};
 use raccordo_model::{
-    checkpoint::Checkpoint,
-    digest::ManifestDigest,
+    digest::{LeafHash, ManifestDigest},
     entry::{
         Actor, BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BODY_BYTES_MAX, Body, Entry, EntryRef, HEADER_BYTES_MAX,
         Header, READER_VERSION, Subject,
@@ -95,7 +98,7 @@ pub struct Acting<'n> {
     head: Head,
     frontier: Frontier,
     seen: Vec<(NodeId, u64)>,
-    appended: usize,
+    leaves: Vec<LeafHash>,
     bytes: usize,
     now: Timestamp,
 }
@@ -126,7 +129,7 @@ impl Node {
         let seen = projection::cursors(&mut tx).await?;
         let seen = seen.into_iter().filter(|(node, _)| *node != self.me()).collect();
         let now = self.clock.now();
-        Ok(Acting { node: self, tx, head, frontier, seen, appended: 0, bytes: 0, now })
+        Ok(Acting { node: self, tx, head, frontier, seen, leaves: Vec::new(), bytes: 0, now })
     }
 }
 
@@ -171,7 +174,7 @@ impl Acting<'_> {
         let body_hash = hash::body_hash(&body.salt, &body.stored);
         let entry = StoredEntry {
             node: self.node.me(),
-            index: self.frontier.size(),
+            index: self.head.size + self.leaves.len() as u64,
             leaf_hash: hash::leaf_hash(&header_bytes, &body_hash),
             header: header_bytes,
             body_hash,
@@ -179,7 +182,7 @@ impl Acting<'_> {
             body: Some(body),
         };
         entries::insert(&mut self.tx, std::slice::from_ref(&entry)).await?;
-        self.frontier.push(entry.leaf_hash);
+        self.leaves.push(entry.leaf_hash);
         // Parsed from the bytes, as every reader will: what our own reader refuses never leaves.
         let entry: Entry = node::parse(entry)?;
         projection::apply_one(self.node.projector.as_ref(), &mut self.tx, &entry).await?;
@@ -193,27 +196,26 @@ impl Acting<'_> {
     /// checkpoint that nobody was told of: the next session sends them. The checkpoint is signed
     /// inside the transaction and told only after the commit, so no signed tree is ever lost.
     pub async fn commit(mut self) -> Result<Committed, NodeError> {
-        if self.appended == 0 {
-            let committed = Committed { size: self.head.size, note: self.head.note };
-            self.tx.commit().await?;
-            return Ok(committed);
-        }
         let identity = &self.node.identity;
-        let signed = identity.signer.sign_checkpoint(&Checkpoint {
-            origin: identity.origin.clone(),
-            size: self.frontier.size(),
-            root: self.frontier.root(),
-        });
-        let size = self.frontier.size();
+        let appended = match prepare(&self.frontier, &self.leaves, &identity.origin, &identity.signer) {
+            Ok(appended) => appended,
+            Err(AppendError::Empty) => {
+                let committed = Committed { size: self.head.size, note: self.head.note };
+                self.tx.commit().await?;
+                return Ok(committed);
+            }
+            Err(error) => return Err(too_large("act", &error.to_string())),
+        };
+        let size = appended.frontier.size();
         let next = Head {
             node: self.node.me(),
             origin: identity.origin.clone(),
             size,
-            root: self.frontier.root(),
-            frontier: self.frontier.to_bytes(),
-            note: signed.note.clone(),
+            root: appended.frontier.root(),
+            frontier: appended.frontier.to_bytes(),
+            note: appended.signed.note,
         };
-        checkpoints::insert(&mut self.tx, self.node.me(), size, &signed.note).await?;
+        checkpoints::insert(&mut self.tx, self.node.me(), size, &next.note).await?;
         heads::swap(&mut self.tx, self.head.size, &next).await?;
         if let Err(error) = self.tx.commit().await {
             // The outcome is unknown: only the stored head can tell.
@@ -224,7 +226,7 @@ impl Acting<'_> {
             }
         }
         self.node.grown.send_replace(size);
-        Ok(Committed { size, note: signed.note })
+        Ok(Committed { size, note: next.note })
     }
 
     fn admit(&mut self, header: &[u8], stored: &[u8]) -> Result<(), NodeError> {
@@ -234,9 +236,8 @@ impl Acting<'_> {
         if stored.len() > BODY_BYTES_MAX {
             return Err(too_large("body", &format!("{} bytes, at most {BODY_BYTES_MAX}", stored.len())));
         }
-        self.appended += 1;
         self.bytes += header.len() + stored.len();
-        if self.appended > BATCH_ENTRIES_MAX || self.bytes > BATCH_BYTES_MAX {
+        if self.leaves.len() >= BATCH_ENTRIES_MAX || self.bytes > BATCH_BYTES_MAX {
             return Err(too_large("act", "more than 256 entries or 768 KiB"));
         }
         Ok(())

@@ -55,22 +55,56 @@ impl Metrics {
 
     /// The label of a peer.
     pub fn of(peer: impl std::fmt::Display) -> PeerLabel {
-        PeerLabel { peer: peer.to_string() }
+        PeerLabel {
+            peer: peer.to_string(),
+        }
     }
 
     fn registry(&self) -> Registry {
         let mut r = Registry::with_prefix("raccordo");
-        r.register("lag_entries", "Entries of the peer's ledger that are not applied here", self.lag_entries.clone());
-        r.register("lag_seconds", "Seconds since the last contact with the peer", self.lag_seconds.clone());
-        r.register("outbox_entries", "Own entries that the peer has not cosigned", self.outbox_entries.clone());
-        r.register("quarantined_entries", "Entries in quarantine", self.quarantined_entries.clone());
+        r.register(
+            "lag_entries",
+            "Entries of the peer's ledger that are not applied here",
+            self.lag_entries.clone(),
+        );
+        r.register(
+            "lag_seconds",
+            "Seconds since the last contact with the peer",
+            self.lag_seconds.clone(),
+        );
+        r.register(
+            "outbox_entries",
+            "Own entries that the peer has not cosigned",
+            self.outbox_entries.clone(),
+        );
+        r.register(
+            "quarantined_entries",
+            "Entries in quarantine",
+            self.quarantined_entries.clone(),
+        );
         r.register("fences", "Fences that wait for a person", self.fences.clone());
         let expiry = self.certificate_expiry_seconds.clone();
-        r.register("certificate_expiry_seconds", "Seconds until the certificate of the node expires", expiry);
+        r.register(
+            "certificate_expiry_seconds",
+            "Seconds until the certificate of the node expires",
+            expiry,
+        );
         r.register("sessions", "Open sessions", self.sessions.clone());
-        r.register("entries_received", "Entries received, by the ledger that they are of", self.entries_received.clone());
-        r.register("chunks_served", "Chunks of content sent", self.chunks_served.clone());
-        r.register("content_bytes_served", "Bytes of content sent", self.content_bytes_served.clone());
+        r.register(
+            "entries_received",
+            "Entries received, by the ledger that they are of",
+            self.entries_received.clone(),
+        );
+        r.register(
+            "chunks_served",
+            "Chunks of content sent",
+            self.chunks_served.clone(),
+        );
+        r.register(
+            "content_bytes_served",
+            "Bytes of content sent",
+            self.content_bytes_served.clone(),
+        );
         r
     }
 }
@@ -93,12 +127,16 @@ pub fn router(metrics: &Metrics, refresh: impl Fn() + Clone + Send + Sync + 'sta
             }
         }
     };
-    Router::new().route("/metrics", get(show)).route("/healthz", get(|| async { "ok\n" }))
+    Router::new()
+        .route("/metrics", get(show))
+        .route("/healthz", get(|| async { "ok\n" }))
 }
 
 /// Serves the admin port until shutdown.
 pub async fn serve_admin(listener: TcpListener, router: Router, shutdown: Shutdown) -> io::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(async move { shutdown.wait().await }).await
+    axum::serve(listener, router)
+        .with_graceful_shutdown(async move { shutdown.wait().await })
+        .await
 }
 
 #[cfg(test)]
@@ -111,6 +149,11 @@ mod tests {
     async fn every_metric_has_help_and_the_peer_is_a_label() {
         let metrics = Metrics::new();
         metrics.lag_entries.get_or_create(&Metrics::of("090")).set(7);
+        // A family shows once it has a member.
+        for family in [&metrics.lag_seconds, &metrics.outbox_entries] {
+            family.get_or_create(&Metrics::of("090")).set(1);
+        }
+        metrics.entries_received.get_or_create(&Metrics::of("090")).inc();
         let sessions = metrics.clone();
         let router = router(&metrics, move || {
             sessions.sessions.set(3);

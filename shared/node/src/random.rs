@@ -46,7 +46,10 @@ pub struct SeededRandom {
 impl SeededRandom {
     /// The generator of `seed`.
     pub fn new(seed: u64) -> Self {
-        Self { seed, block: AtomicU64::new(0) }
+        Self {
+            seed,
+            block: AtomicU64::new(0),
+        }
     }
 }
 
@@ -54,7 +57,9 @@ impl Random for SeededRandom {
     fn fill(&self, into: &mut [u8]) {
         for part in into.chunks_mut(32) {
             let block = self.block.fetch_add(1, Ordering::SeqCst);
-            let hash = Sha256::new().chain_update(self.seed.to_le_bytes()).chain_update(block.to_le_bytes());
+            let hash = Sha256::new()
+                .chain_update(self.seed.to_le_bytes())
+                .chain_update(block.to_le_bytes());
             part.copy_from_slice(&hash.finalize()[..part.len()]);
         }
     }

@@ -10,6 +10,7 @@ use crate::{
     identity::{peer::Peer, revocation::Revoked},
     shutdown::Shutdown,
     status::Refusal,
+    telemetry::span_of,
 };
 use axum::{Router, body::Body};
 use hyper::body::Incoming;
@@ -30,6 +31,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tonic::Status;
 use tower::ServiceExt;
+use tracing::Instrument;
 
 /// Most connections of a port at a time; more wait in the system's queue.
 pub const CONNECTIONS_MAX: usize = 4_096;
@@ -63,7 +65,14 @@ pub async fn serve(
     system: Arc<dyn Clock>,
     shutdown: Shutdown,
 ) {
-    let port = Arc::new(Port { acceptor: TlsAcceptor::from(tls), http: http(), router, gate, system, shutdown });
+    let port = Arc::new(Port {
+        acceptor: TlsAcceptor::from(tls),
+        http: http(),
+        router,
+        gate,
+        system,
+        shutdown,
+    });
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {
@@ -83,7 +92,10 @@ pub async fn serve(
     drop(listener);
     let drained = async { while connections.join_next().await.is_some() {} };
     if timeout(DRAIN, drained).await.is_err() {
-        tracing::warn!(open = connections.len(), "connections did not end in time and are cut");
+        tracing::warn!(
+            open = connections.len(),
+            "connections did not end in time and are cut"
+        );
         connections.shutdown().await;
     }
 }
@@ -104,7 +116,9 @@ async fn next(listener: &TcpListener, places: Arc<Semaphore>) -> Option<(TcpStre
 
 fn http() -> auto::Builder<TokioExecutor> {
     let mut http = auto::Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT);
     http.http2()
         .timer(TokioTimer::new()) // keepalive needs it
         .keep_alive_interval(Duration::from_secs(20))
@@ -135,7 +149,9 @@ impl Port {
             Err(_) => return tracing::debug!("a handshake took too long"),
         };
         let certificates = tls.get_ref().1.peer_certificates();
-        let peer = certificates.and_then(|c| c.first()).and_then(|c| Peer::parse(c).ok());
+        let peer = certificates
+            .and_then(|c| c.first())
+            .and_then(|c| Peer::parse(c).ok());
         let ended = self.ended(peer.as_ref());
         tokio::select! {
             () = self.requests(tls, peer.clone()) => {}
@@ -156,10 +172,13 @@ impl Port {
                 if let Some(peer) = peer {
                     request.extensions_mut().insert(Peer::clone(&peer));
                 }
-                router.oneshot(request.map(Body::new)).await
+                let span = span_of(request.headers(), request.uri().path());
+                router.oneshot(request.map(Body::new)).instrument(span).await
             }
         });
-        let connection = self.http.serve_connection_with_upgrades(TokioIo::new(tls), TowerToHyperService::new(service));
+        let connection = self
+            .http
+            .serve_connection_with_upgrades(TokioIo::new(tls), TowerToHyperService::new(service));
         let mut connection = pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
@@ -175,7 +194,9 @@ impl Port {
 
     /// Waits until the peer is revoked or its certificate expires; for ever where there is no peer.
     async fn ended(&self, peer: Option<&Peer>) {
-        let (Gate::Peers(revoked), Some(peer)) = (&self.gate, peer) else { return std::future::pending().await };
+        let (Gate::Peers(revoked), Some(peer)) = (&self.gate, peer) else {
+            return std::future::pending().await;
+        };
         let mut changed = revoked.changed();
         loop {
             let now = self.system.now();
@@ -197,10 +218,16 @@ impl Gate {
     fn refuses(&self, peer: Option<&Peer>, now: Timestamp) -> Option<Refusal> {
         let Self::Peers(revoked) = self else { return None };
         let Some(peer) = peer else {
-            return Some(Refusal::unauthenticated("the call needs a certificate of the federation", "run `join` first"));
+            return Some(Refusal::unauthenticated(
+                "the call needs a certificate of the federation",
+                "run `join` first",
+            ));
         };
         if revoked.refuses(peer) {
-            return Some(Refusal::forbidden(format_args!("the certificate of {} was revoked", peer.node), "ask the centre"));
+            return Some(Refusal::forbidden(
+                format_args!("the certificate of {} was revoked", peer.node),
+                "ask the centre",
+            ));
         }
         peer.is_expired(now).then(|| {
             Refusal::unauthenticated(
@@ -208,5 +235,37 @@ impl Gate {
                 "renew it: the running node does so by itself",
             )
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use raccordo_model::node::NodeId;
+    use tonic::Code;
+
+    #[test]
+    fn the_gate_asks_at_every_request() {
+        let revoked = Arc::new(Revoked::default());
+        let gate = Gate::Peers(revoked.clone());
+        let peer = |node: &str, serial: &str| Peer {
+            node: node.parse().unwrap(),
+            federation: "prova".parse().unwrap(),
+            serial: serial.into(),
+            not_before: Timestamp(0),
+            not_after: Timestamp(100),
+        };
+        let (first, renewed, other) = (peer("090", "41"), peer("090", "42"), peer("050", "43"));
+        let code = |peer: Option<&Peer>, now| gate.refuses(peer, Timestamp(now)).map(|r| r.kind.code());
+        assert_eq!(code(None, 1), Some(Code::Unauthenticated));
+        assert_eq!(code(Some(&first), 100), None);
+        assert_eq!(code(Some(&first), 101), Some(Code::Unauthenticated));
+        revoked.revoke_serial("41");
+        assert_eq!(code(Some(&first), 1), Some(Code::PermissionDenied));
+        assert_eq!(code(Some(&renewed), 1), None);
+        revoked.replace_nodes(["090".parse::<NodeId>().unwrap()]);
+        assert_eq!(code(Some(&renewed), 1), Some(Code::PermissionDenied));
+        assert_eq!(code(Some(&other), 1), None);
+        assert!(Gate::Tokens.refuses(None, Timestamp(1)).is_none());
     }
 }

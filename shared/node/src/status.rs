@@ -72,14 +72,22 @@ pub struct Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)?;
-        if self.remedy.is_empty() { Ok(()) } else { write!(f, " ({})", self.remedy) }
+        if self.remedy.is_empty() {
+            Ok(())
+        } else {
+            write!(f, " ({})", self.remedy)
+        }
     }
 }
 
 impl Refusal {
     /// A refusal; texts over the bound are cut.
     pub fn new(kind: RefusalKind, text: impl fmt::Display, remedy: impl fmt::Display) -> Self {
-        Self { kind, text: cut(text.to_string()), remedy: cut(remedy.to_string()) }
+        Self {
+            kind,
+            text: cut(text.to_string()),
+            remedy: cut(remedy.to_string()),
+        }
     }
 
     /// The input is wrong.
@@ -125,16 +133,21 @@ impl Refusal {
     /// The node failed: `cause` goes to the log and not to the caller.
     pub fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error = cause, "a call failed inside the node");
-        Self::new(RefusalKind::Internal, "the node failed to do this", "its operator finds why in its log")
+        Self::new(
+            RefusalKind::Internal,
+            "the node failed to do this",
+            "its operator finds why in its log",
+        )
     }
 }
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Moved(what) => {
-                Self::unavailable(format_args!("{what} was being changed by another call"), "try again")
-            }
+            StoreError::Moved(what) => Self::unavailable(
+                format_args!("{what} was being changed by another call"),
+                "try again",
+            ),
             other => Self::internal(&other),
         }
     }
@@ -163,7 +176,11 @@ pub fn refusal(kind: RefusalKind, text: impl fmt::Display, remedy: impl fmt::Dis
 
 /// The remedy that came with a status; empty when there is none.
 pub fn remedy_of(status: &Status) -> String {
-    let bytes = status.metadata().get_bin(REMEDY).and_then(|v| v.to_bytes().ok()).unwrap_or_default();
+    let bytes = status
+        .metadata()
+        .get_bin(REMEDY)
+        .and_then(|v| v.to_bytes().ok())
+        .unwrap_or_default();
     cut(String::from_utf8_lossy(&bytes).into_owned())
 }
 

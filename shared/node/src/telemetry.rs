@@ -78,8 +78,14 @@ impl Telemetry {
     pub fn start(config: &TelemetryConfig) -> Result<Self, TelemetryError> {
         global::set_text_map_propagator(TraceContextPropagator::new());
         let filter = filter(config)?;
-        let provider = config.otlp.as_deref().map(|address| provider(config, address)).transpose()?;
-        let traces = provider.as_ref().map(|p| tracing_opentelemetry::layer().with_tracer(p.tracer(config.service)));
+        let provider = config
+            .otlp
+            .as_deref()
+            .map(|address| provider(config, address))
+            .transpose()?;
+        let traces = provider
+            .as_ref()
+            .map(|p| tracing_opentelemetry::layer().with_tracer(p.tracer(config.service)));
         let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
         let lines = match config.format {
             LogFormat::Json => lines.json().boxed(),
@@ -109,7 +115,10 @@ impl Telemetry {
 }
 
 fn filter(config: &TelemetryConfig) -> Result<EnvFilter, TelemetryError> {
-    let asked = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty()).or_else(|| config.filter.clone());
+    let asked = std::env::var("RUST_LOG")
+        .ok()
+        .filter(|text| !text.is_empty())
+        .or_else(|| config.filter.clone());
     let text = asked.unwrap_or_else(|| FILTER.into());
     EnvFilter::try_new(&text).map_err(|_| TelemetryError::Filter(text))
 }
@@ -119,7 +128,10 @@ fn provider(config: &TelemetryConfig, address: &str) -> Result<SdkTracerProvider
         .with_tonic()
         .with_endpoint(address)
         .build()
-        .map_err(|e| TelemetryError::Exporter { address: address.into(), why: e.to_string() })?;
+        .map_err(|e| TelemetryError::Exporter {
+            address: address.into(),
+            why: e.to_string(),
+        })?;
     let resource = Resource::builder()
         .with_service_name(config.service)
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
@@ -137,7 +149,10 @@ struct Outgoing<'a>(&'a mut MetadataMap);
 
 impl Injector for Outgoing<'_> {
     fn set(&mut self, key: &str, value: String) {
-        if let (Ok(key), Ok(value)) = (MetadataKey::from_bytes(key.as_bytes()), MetadataValue::try_from(&value)) {
+        if let (Ok(key), Ok(value)) = (
+            MetadataKey::from_bytes(key.as_bytes()),
+            MetadataValue::try_from(&value),
+        ) {
             self.0.insert(key, value);
         }
     }
@@ -176,7 +191,10 @@ mod tests {
 
     #[test]
     fn a_wrong_filter_is_named() {
-        let config = TelemetryConfig { filter: Some("info,[".into()), ..TelemetryConfig::default() };
+        let config = TelemetryConfig {
+            filter: Some("info,[".into()),
+            ..TelemetryConfig::default()
+        };
         if std::env::var_os("RUST_LOG").is_none() {
             assert!(filter(&config).unwrap_err().to_string().contains("info,["));
         }

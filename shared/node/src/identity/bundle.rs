@@ -25,7 +25,10 @@ const ADDRESS_MAX: usize = 300;
 /// A new one-time token for joining; the Hub keeps its hash alone.
 pub fn new_token(random: &dyn Random) -> Zeroizing<String> {
     let part = Zeroizing::new(random::bytes::<32>(random));
-    Zeroizing::new(format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(part.as_slice())))
+    Zeroizing::new(format!(
+        "{TOKEN_PREFIX}{}",
+        URL_SAFE_NO_PAD.encode(part.as_slice())
+    ))
 }
 
 /// What the Hub keeps of a token.
@@ -74,7 +77,10 @@ impl Bundle {
     /// Reads a bundle; refused when others may read the file.
     pub fn read(path: &Path) -> Result<Self, IdentityError> {
         let text = files::read_secret(path)?;
-        let damaged = |problem: String| IdentityError::Damaged { path: path.into(), problem };
+        let damaged = |problem: String| IdentityError::Damaged {
+            path: path.into(),
+            problem,
+        };
         let text = std::str::from_utf8(&text).map_err(|_| damaged("not text".into()))?;
         Self::decode(text).map_err(|e| damaged(format!("{e}; ask the centre for the file again")))
     }
@@ -108,8 +114,10 @@ impl Bundle {
     pub fn decode(text: &str) -> Result<Self, IdentityError> {
         let refused = |what: &str| IdentityError::unacceptable(format!("not a join bundle: {what}"));
         let bytes = Zeroizing::new(unarmour(LABEL, text).ok_or_else(|| refused("its armour is damaged"))?);
-        let message = wire::JoinBundle::decode(bytes.as_slice()).map_err(|_| refused("its content is damaged"))?;
-        let ca = CertificateDer::from_pem_slice(message.ca_pem.as_bytes()).map_err(|_| refused("it holds no CA certificate"))?;
+        let message =
+            wire::JoinBundle::decode(bytes.as_slice()).map_err(|_| refused("its content is damaged"))?;
+        let ca = CertificateDer::from_pem_slice(message.ca_pem.as_bytes())
+            .map_err(|_| refused("it holds no CA certificate"))?;
         if fingerprint(&ca).as_slice() != message.ca_fingerprint {
             return Err(refused("the CA certificate is not the one of the fingerprint"));
         }
@@ -119,8 +127,14 @@ impl Bundle {
             }
         }
         Ok(Self {
-            federation: message.federation.parse().map_err(|_| refused("it names no federation"))?,
-            region: message.region.parse().map_err(|_| refused("it names no region"))?,
+            federation: message
+                .federation
+                .parse()
+                .map_err(|_| refused("it names no federation"))?,
+            region: message
+                .region
+                .parse()
+                .map_err(|_| refused("it names no region"))?,
             api_address: message.api_address,
             exchange_address: message.exchange_address,
             ca,
@@ -139,7 +153,10 @@ impl Bundle {
 pub(crate) fn is_address(text: &str) -> bool {
     let parts = text.rsplit_once(':');
     parts.is_some_and(|(host, port)| {
-        !host.is_empty() && text.len() <= ADDRESS_MAX && text.bytes().all(|b| b.is_ascii_graphic()) && port.parse::<u16>().is_ok_and(|p| p > 0)
+        !host.is_empty()
+            && text.len() <= ADDRESS_MAX
+            && text.bytes().all(|b| b.is_ascii_graphic())
+            && port.parse::<u16>().is_ok_and(|p| p > 0)
     })
 }
 
@@ -175,7 +192,13 @@ mod tests {
     fn a_bundle_comes_back_and_is_kept_secret() {
         let data = tempfile::tempdir().unwrap();
         let federation: Federation = "prova".parse().unwrap();
-        let ca = Ca::create(data.path(), &federation, Timestamp::from_seconds(1_700_000_000), &OsRandom).unwrap();
+        let ca = Ca::create(
+            data.path(),
+            &federation,
+            Timestamp::from_seconds(1_700_000_000),
+            &OsRandom,
+        )
+        .unwrap();
         let bundle = Bundle {
             federation,
             region: "090".parse().unwrap(),
@@ -191,13 +214,27 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let read = Bundle::read(&path).unwrap();
         assert_eq!(read.encode(), bundle.encode());
-        assert_eq!((read.token, read.ca, read.expires), (bundle.token.clone(), bundle.ca.clone(), bundle.expires));
+        assert_eq!(
+            (read.token, read.ca, read.expires),
+            (bundle.token.clone(), bundle.ca.clone(), bundle.expires)
+        );
         assert!(!format!("{bundle:?}").contains(bundle.token.as_str()));
 
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(Bundle::read(&path).unwrap_err(), IdentityError::TooOpen { .. }));
-        let other = Bundle { api_address: "nowhere".into(), ..bundle.clone() };
-        assert!(Bundle::decode(&other.encode()).unwrap_err().to_string().contains("host:port"));
+        assert!(matches!(
+            Bundle::read(&path).unwrap_err(),
+            IdentityError::TooOpen { .. }
+        ));
+        let other = Bundle {
+            api_address: "nowhere".into(),
+            ..bundle.clone()
+        };
+        assert!(
+            Bundle::decode(&other.encode())
+                .unwrap_err()
+                .to_string()
+                .contains("host:port")
+        );
         let text = bundle.encode();
         assert!(Bundle::decode(&text[..text.len() - 40]).is_err());
     }

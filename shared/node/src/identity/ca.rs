@@ -8,8 +8,8 @@ use raccordo_model::{
     timestamp::Timestamp,
 };
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber,
 };
 use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer, pem::PemObject};
 use std::{fmt, net::IpAddr, path::Path};
@@ -71,7 +71,9 @@ impl Ca {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.distinguished_name.push(DnType::CommonName, format!("Raccordo {federation} CA"));
+        params
+            .distinguished_name
+            .push(DnType::CommonName, format!("Raccordo {federation} CA"));
         params.serial_number = Some(SerialNumber::from_slice(&serial(random)));
         (params.not_before, params.not_after) = validity(now, CA_VALIDITY_SECONDS)?;
         let pem = params.self_signed(&key)?.pem();
@@ -85,14 +87,26 @@ impl Ca {
     /// The CA that was made before.
     pub fn open(data: &Path, federation: &Federation) -> Result<Self, IdentityError> {
         let (key_path, pem_path) = (data.join("keys/ca.key"), data.join("tls/ca.pem"));
-        let damaged = |path: &Path, problem: &str| IdentityError::Damaged { path: path.into(), problem: problem.into() };
+        let damaged = |path: &Path, problem: &str| IdentityError::Damaged {
+            path: path.into(),
+            problem: problem.into(),
+        };
         let secret = files::read_secret(&key_path)?;
-        let key = std::str::from_utf8(&secret).ok().and_then(|text| KeyPair::from_pem(text).ok());
-        let key = key.ok_or_else(|| damaged(&key_path, "not a PKCS #8 key in PEM; restore it from the backup"))?;
+        let key = std::str::from_utf8(&secret)
+            .ok()
+            .and_then(|text| KeyPair::from_pem(text).ok());
+        let key =
+            key.ok_or_else(|| damaged(&key_path, "not a PKCS #8 key in PEM; restore it from the backup"))?;
         let pem = String::from_utf8(files::read(&pem_path)?).map_err(|_| damaged(&pem_path, "not PEM"))?;
-        let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| damaged(&pem_path, "not a certificate in PEM"))?;
+        let der = CertificateDer::from_pem_slice(pem.as_bytes())
+            .map_err(|_| damaged(&pem_path, "not a certificate in PEM"))?;
         let issuer = Issuer::from_ca_cert_der(&der, key)?;
-        Ok(Self { issuer, federation: federation.clone(), der, pem })
+        Ok(Self {
+            issuer,
+            federation: federation.clone(),
+            der,
+            pem,
+        })
     }
 
     /// The certificate of the CA.
@@ -133,26 +147,44 @@ impl Ca {
                 hosts.len()
             )));
         }
-        let refused = |e: rcgen::Error| IdentityError::unacceptable(format!("not a certificate request (PKCS #10, DER, signed by its own key): {e}"));
-        let mut csr = CertificateSigningRequestParams::from_der(&CertificateSigningRequestDer::from(request)).map_err(refused)?;
+        let refused = |e: rcgen::Error| {
+            IdentityError::unacceptable(format!(
+                "not a certificate request (PKCS #10, DER, signed by its own key): {e}"
+            ))
+        };
+        let mut csr = CertificateSigningRequestParams::from_der(&CertificateSigningRequestDer::from(request))
+            .map_err(refused)?;
         let serial = serial(random);
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, node_name(node));
+        params
+            .distinguished_name
+            .push(DnType::CommonName, node_name(node));
         let uri = san_uri(&self.federation, node);
         params.subject_alt_names = vec![SanType::URI(uri.try_into()?)];
-        for host in [node_name(node), "localhost".into(), "127.0.0.1".into()].iter().chain(hosts) {
+        for host in [node_name(node), "localhost".into(), "127.0.0.1".into()]
+            .iter()
+            .chain(hosts)
+        {
             params.subject_alt_names.push(san(host)?);
         }
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ClientAuth,
+            ExtendedKeyUsagePurpose::ServerAuth,
+        ];
         params.use_authority_key_identifier_extension = true;
         params.serial_number = Some(SerialNumber::from_slice(&serial));
-        (params.not_before, params.not_after) = validity(now, i64::try_from(validity_seconds).unwrap_or(i64::MAX))?;
+        (params.not_before, params.not_after) =
+            validity(now, i64::try_from(validity_seconds).unwrap_or(i64::MAX))?;
         let not_after = Timestamp::from_seconds(params.not_after.unix_timestamp());
         // Wholly replaced: names, usages and even a CA flag of the requester would come along otherwise.
         csr.params = params;
         let certificate = csr.signed_by(&self.issuer)?;
-        Ok(Issued { der: certificate.der().clone(), serial: hex::encode(serial), not_after })
+        Ok(Issued {
+            der: certificate.der().clone(),
+            serial: hex::encode(serial),
+            not_after,
+        })
     }
 }
 
@@ -178,7 +210,9 @@ fn san(host: &str) -> Result<SanType, IdentityError> {
     }
     let letters = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
     if host.is_empty() || host.len() > 253 || !host.bytes().all(letters) {
-        return Err(IdentityError::unacceptable(format!("`{host}` is neither a host name nor an address")));
+        return Err(IdentityError::unacceptable(format!(
+            "`{host}` is neither a host name nor an address"
+        )));
     }
     Ok(SanType::DnsName(host.try_into()?))
 }
@@ -196,7 +230,10 @@ fn validity(now: Timestamp, seconds: i64) -> Result<(OffsetDateTime, OffsetDateT
             .map_err(|_| IdentityError::unacceptable("the certificate would be valid beyond the calendar"))
     };
     let now = now.as_seconds();
-    Ok((at(now.saturating_sub(BACKDATE_SECONDS))?, at(now.saturating_add(seconds))?))
+    Ok((
+        at(now.saturating_sub(BACKDATE_SECONDS))?,
+        at(now.saturating_add(seconds))?,
+    ))
 }
 
 #[cfg(test)]
@@ -208,7 +245,13 @@ mod tests {
     fn ca() -> (tempfile::TempDir, Ca) {
         let data = tempfile::tempdir().unwrap();
         let federation = "prova".parse().unwrap();
-        let ca = Ca::create(data.path(), &federation, Timestamp::from_seconds(1_700_000_000), &OsRandom).unwrap();
+        let ca = Ca::create(
+            data.path(),
+            &federation,
+            Timestamp::from_seconds(1_700_000_000),
+            &OsRandom,
+        )
+        .unwrap();
         (data, ca)
     }
 
@@ -217,7 +260,9 @@ mod tests {
         let (_data, ca) = ca();
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec!["hub.raccordo".into()]).unwrap();
-        params.subject_alt_names.push(SanType::URI("raccordo://prova/hub".try_into().unwrap()));
+        params
+            .subject_alt_names
+            .push(SanType::URI("raccordo://prova/hub".try_into().unwrap()));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning];
@@ -230,7 +275,10 @@ mod tests {
         let peer = Peer::parse(&issued.der).unwrap();
         assert_eq!((peer.node, peer.serial), (region, issued.serial));
         assert_eq!(peer.not_before, Timestamp::from_seconds(1_700_000_000 - 60));
-        assert_eq!((peer.not_after, issued.not_after), (Timestamp::from_seconds(1_700_000_600), peer.not_after));
+        assert_eq!(
+            (peer.not_after, issued.not_after),
+            (Timestamp::from_seconds(1_700_000_600), peer.not_after)
+        );
         let (_, certificate) = X509Certificate::from_der(&issued.der).unwrap();
         assert!(!certificate.is_ca());
         let usage = certificate.extended_key_usage().unwrap().unwrap().value;
@@ -244,10 +292,21 @@ mod tests {
     fn wrong_requests_and_hosts_are_refused() {
         let (_data, ca) = ca();
         let key = KeyPair::generate().unwrap();
-        let mut request = CertificateParams::default().serialize_request(&key).unwrap().der().to_vec();
+        let mut request = CertificateParams::default()
+            .serialize_request(&key)
+            .unwrap()
+            .der()
+            .to_vec();
         let issue = |request: &[u8], hosts: &[&str]| {
             let hosts: Vec<String> = hosts.iter().map(|h| (*h).to_owned()).collect();
-            ca.issue(request, NodeId::Hub, &hosts, Timestamp::from_seconds(1_700_000_000), 600, &OsRandom)
+            ca.issue(
+                request,
+                NodeId::Hub,
+                &hosts,
+                Timestamp::from_seconds(1_700_000_000),
+                600,
+                &OsRandom,
+            )
         };
         assert!(issue(&request, &["hub.example.it", "192.0.2.7", "::1"]).is_ok());
         assert!(issue(&request, &["a b"]).is_err());
@@ -261,8 +320,16 @@ mod tests {
     fn the_ca_is_made_once_and_opens_again() {
         let (data, made) = ca();
         let federation = "prova".parse().unwrap();
-        assert_eq!(Ca::open(data.path(), &federation).unwrap().fingerprint(), made.fingerprint());
-        let again = Ca::create(data.path(), &federation, Timestamp::from_seconds(1_700_000_000), &OsRandom);
+        assert_eq!(
+            Ca::open(data.path(), &federation).unwrap().fingerprint(),
+            made.fingerprint()
+        );
+        let again = Ca::create(
+            data.path(),
+            &federation,
+            Timestamp::from_seconds(1_700_000_000),
+            &OsRandom,
+        );
         assert!(matches!(again.unwrap_err(), IdentityError::Exists(_)));
     }
 }

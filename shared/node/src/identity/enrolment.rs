@@ -62,7 +62,8 @@ pub trait Registry: Send + Sync + 'static {
     fn enrol(&self, joining: Joining) -> impl Future<Output = Result<Enrolled, Refusal>> + Send;
 
     /// The keys of a region that is enrolled and not revoked.
-    fn keys_of(&self, region: RegionCode) -> impl Future<Output = Result<Option<RegionKeys>, Refusal>> + Send;
+    fn keys_of(&self, region: RegionCode)
+    -> impl Future<Output = Result<Option<RegionKeys>, Refusal>> + Send;
 }
 
 /// Answers `EnrolmentService`.
@@ -87,7 +88,8 @@ pub struct Enrolment<R> {
 impl<R: Registry> Enrolment<R> {
     /// The service for tonic.
     pub fn into_server(self) -> wire::enrolment_service_server::EnrolmentServiceServer<Self> {
-        wire::enrolment_service_server::EnrolmentServiceServer::new(self).max_decoding_message_size(32 * 1_024)
+        wire::enrolment_service_server::EnrolmentServiceServer::new(self)
+            .max_decoding_message_size(32 * 1_024)
     }
 
     async fn join(&self, request: wire::JoinRequest) -> Result<wire::JoinResponse, Refusal> {
@@ -98,7 +100,12 @@ impl<R: Registry> Enrolment<R> {
         verify(&ledger_key, &message, &request.proof)?;
         // Issued first: a request that the CA refuses must not consume the token.
         let certificates = self.issue(region, &request.certificate_request)?;
-        let joining = Joining { region, token_hash: token_hash(&request.token), ledger_key, cosigner_key };
+        let joining = Joining {
+            region,
+            token_hash: token_hash(&request.token),
+            ledger_key,
+            cosigner_key,
+        };
         let enrolled = self.registry.enrol(joining).await?;
         tracing::info!(%region, "a region joined");
         Ok(wire::JoinResponse {
@@ -123,10 +130,16 @@ impl<R: Registry> Enrolment<R> {
         }
         let keys = self.registry.keys_of(region).await?;
         if self.revoked.refuses_node(NodeId::Region(region)) {
-            return Err(Refusal::forbidden(format_args!("region {region} was revoked"), "ask the centre"));
+            return Err(Refusal::forbidden(
+                format_args!("region {region} was revoked"),
+                "ask the centre",
+            ));
         }
         let keys = keys.ok_or_else(|| {
-            Refusal::forbidden(format_args!("region {region} is not enrolled"), "ask the centre for a join bundle, then run `join`")
+            Refusal::forbidden(
+                format_args!("region {region} is not enrolled"),
+                "ask the centre for a join bundle, then run `join`",
+            )
         })?;
         let message = renew_message(region, &request.certificate_request, request.requested_at_us);
         verify(&keys.ledger_key, &message, &request.proof)?;
@@ -139,9 +152,18 @@ impl<R: Registry> Enrolment<R> {
         let node = NodeId::Region(region);
         let issued = self
             .ca
-            .issue(request, node, &[], self.system.now(), self.validity_seconds, &*self.random)
+            .issue(
+                request,
+                node,
+                &[],
+                self.system.now(),
+                self.validity_seconds,
+                &*self.random,
+            )
             .map_err(|error| match error {
-                IdentityError::Unacceptable(text) => Refusal::invalid(text, "run `join` of this program's version"),
+                IdentityError::Unacceptable(text) => {
+                    Refusal::invalid(text, "run `join` of this program's version")
+                }
                 other => Refusal::internal(&other),
             })?;
         Ok(vec![issued.der.to_vec(), self.ca.der().to_vec()])
@@ -150,11 +172,17 @@ impl<R: Registry> Enrolment<R> {
 
 #[tonic::async_trait]
 impl<R: Registry> wire::enrolment_service_server::EnrolmentService for Enrolment<R> {
-    async fn join(&self, request: Request<wire::JoinRequest>) -> Result<Response<wire::JoinResponse>, Status> {
+    async fn join(
+        &self,
+        request: Request<wire::JoinRequest>,
+    ) -> Result<Response<wire::JoinResponse>, Status> {
         Ok(Response::new(self.join(request.into_inner()).await?))
     }
 
-    async fn renew(&self, request: Request<wire::RenewRequest>) -> Result<Response<wire::RenewResponse>, Status> {
+    async fn renew(
+        &self,
+        request: Request<wire::RenewRequest>,
+    ) -> Result<Response<wire::RenewResponse>, Status> {
         Ok(Response::new(self.renew(request.into_inner()).await?))
     }
 }
@@ -167,14 +195,25 @@ fn verify(key: &[u8; 32], message: &[u8], proof: &[u8]) -> Result<(), Refusal> {
             "use the data folder that the region joined with",
         )
     };
-    if join_proof::verify(key, message, proof) { Ok(()) } else { Err(refused()) }
+    if join_proof::verify(key, message, proof) {
+        Ok(())
+    } else {
+        Err(refused())
+    }
 }
 
 fn region(text: &str) -> Result<RegionCode, Refusal> {
     let short: String = text.chars().take(20).collect();
-    short.parse().map_err(|e| Refusal::invalid(e, "write the ministry's code of the region"))
+    short
+        .parse()
+        .map_err(|e| Refusal::invalid(e, "write the ministry's code of the region"))
 }
 
 fn key(field: &str, bytes: &[u8]) -> Result<[u8; 32], Refusal> {
-    bytes.try_into().map_err(|_| Refusal::invalid(format_args!("`{field}` has {} bytes", bytes.len()), "send an Ed25519 public key, 32 bytes"))
+    bytes.try_into().map_err(|_| {
+        Refusal::invalid(
+            format_args!("`{field}` has {} bytes", bytes.len()),
+            "send an Ed25519 public key, 32 bytes",
+        )
+    })
 }

@@ -14,7 +14,9 @@ pub enum IdentityError {
         source: io::Error,
     },
     /// A secret that others may read.
-    #[error("{path} may be read by others (mode {mode:o}): run `chmod 600 {path}`, and replace what it holds if it was read")]
+    #[error(
+        "{path} may be read by others (mode {mode:o}): run `chmod 600 {path}`, and replace what it holds if it was read"
+    )]
     TooOpen {
         /// The file.
         path: PathBuf,

@@ -20,8 +20,13 @@ pub const PUBLIC: u32 = 0o644;
 /// Writes a file so that after a crash the old one or the new one is there, whole: a temporary file,
 /// synced, renamed over the old one, and the folder synced.
 pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), IdentityError> {
-    let failed = |source| IdentityError::Io { path: path.into(), source };
-    let folder = path.parent().ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
+    let failed = |source| IdentityError::Io {
+        path: path.into(),
+        source,
+    };
+    let folder = path
+        .parent()
+        .ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = folder.join(format!(".{name}.new"));
     // A rest of an earlier crash.
@@ -30,25 +35,41 @@ pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), IdentityError> 
     {
         return Err(failed(error));
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary).map_err(failed)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&temporary)
+        .map_err(failed)?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(failed)?;
     fs::rename(&temporary, path).map_err(failed)?;
     File::open(folder).and_then(|f| f.sync_all()).map_err(failed)
 }
 
 /// A file without secrets.
 pub fn read(path: &Path) -> Result<Vec<u8>, IdentityError> {
-    let failed = |source| IdentityError::Io { path: path.into(), source };
+    let failed = |source| IdentityError::Io {
+        path: path.into(),
+        source,
+    };
     take(File::open(path).map_err(failed)?, path).map(|bytes| bytes.to_vec())
 }
 
 /// A secret; refused when the group or others may reach it.
 pub fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
-    let failed = |source| IdentityError::Io { path: path.into(), source };
+    let failed = |source| IdentityError::Io {
+        path: path.into(),
+        source,
+    };
     let file = File::open(path).map_err(failed)?;
     let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
-        return Err(IdentityError::TooOpen { path: path.into(), mode });
+        return Err(IdentityError::TooOpen {
+            path: path.into(),
+            mode,
+        });
     }
     take(file, path)
 }
@@ -58,9 +79,15 @@ fn take(file: File, path: &Path) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(FILE_MAX as usize + 1));
     file.take(FILE_MAX + 1)
         .read_to_end(&mut bytes)
-        .map_err(|source| IdentityError::Io { path: path.into(), source })?;
+        .map_err(|source| IdentityError::Io {
+            path: path.into(),
+            source,
+        })?;
     if bytes.len() as u64 > FILE_MAX {
-        return Err(IdentityError::Damaged { path: path.into(), problem: format!("more than {FILE_MAX} bytes") });
+        return Err(IdentityError::Damaged {
+            path: path.into(),
+            problem: format!("more than {FILE_MAX} bytes"),
+        });
     }
     Ok(bytes)
 }
@@ -71,7 +98,10 @@ pub fn folder(path: &Path) -> Result<(), IdentityError> {
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .map_err(|source| IdentityError::Io { path: path.into(), source })
+        .map_err(|source| IdentityError::Io {
+            path: path.into(),
+            source,
+        })
 }
 
 #[cfg(test)]

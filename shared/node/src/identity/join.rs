@@ -98,10 +98,24 @@ fn accept(
         federation: bundle.federation.clone(),
         node,
         test: answer.test,
-        origin: answer.origin.parse().map_err(|_| refused("names no ledger of ours"))?,
-        hub_origin: answer.hub_origin.parse().map_err(|_| refused("names no ledger of the Hub"))?,
-        hub_ledger_key: answer.hub_ledger_key.as_slice().try_into().map_err(|_| refused("has no ledger key"))?,
-        hub_cosigner_key: answer.hub_cosigner_key.as_slice().try_into().map_err(|_| refused("has no cosigner key"))?,
+        origin: answer
+            .origin
+            .parse()
+            .map_err(|_| refused("names no ledger of ours"))?,
+        hub_origin: answer
+            .hub_origin
+            .parse()
+            .map_err(|_| refused("names no ledger of the Hub"))?,
+        hub_ledger_key: answer
+            .hub_ledger_key
+            .as_slice()
+            .try_into()
+            .map_err(|_| refused("has no ledger key"))?,
+        hub_cosigner_key: answer
+            .hub_cosigner_key
+            .as_slice()
+            .try_into()
+            .map_err(|_| refused("has no cosigner key"))?,
         root_key_fingerprint: bundle.root_key_fingerprint,
         api_address: bundle.api_address.clone(),
         exchange_address: bundle.exchange_address.clone(),
@@ -117,7 +131,8 @@ pub(crate) fn own_certificate(
     certificates: Vec<Vec<u8>>,
 ) -> Result<CertificateDer<'static>, IdentityError> {
     let refused = |what: &str| IdentityError::unacceptable(format!("the Hub's answer {what}"));
-    let [own, issuer] = <[Vec<u8>; 2]>::try_from(certificates).map_err(|_| refused("does not hold two certificates"))?;
+    let [own, issuer] =
+        <[Vec<u8>; 2]>::try_from(certificates).map_err(|_| refused("does not hold two certificates"))?;
     if issuer != ca.as_ref() {
         return Err(refused("comes with another CA than the one that we trust"));
     }
@@ -136,6 +151,13 @@ pub(crate) fn hub_failed(address: &str, status: &Status) -> IdentityError {
     if !remedy.is_empty() {
         text = format!("{}: {remedy}", status.message());
     }
-    let retry = matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded | Code::Internal);
-    IdentityError::Hub { address: address.into(), text, retry }
+    let retry = matches!(
+        status.code(),
+        Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded | Code::Internal
+    );
+    IdentityError::Hub {
+        address: address.into(),
+        text,
+        retry,
+    }
 }

@@ -63,7 +63,9 @@ impl NodeSecrets {
     pub fn open(data: &Path) -> Result<Self, IdentityError> {
         let tls = path(data, "tls.key");
         let pem = files::read_secret(&tls)?;
-        let pem = std::str::from_utf8(&pem).ok().filter(|text| KeyPair::from_pem(text).is_ok());
+        let pem = std::str::from_utf8(&pem)
+            .ok()
+            .filter(|text| KeyPair::from_pem(text).is_ok());
         let pem = pem.ok_or_else(|| IdentityError::Damaged {
             path: tls.clone(),
             problem: "not a PKCS #8 key in PEM; restore it from the backup".into(),
@@ -107,13 +109,18 @@ impl NodeSecrets {
 
     /// The TLS key for rustls.
     pub fn tls_key(&self) -> Result<PrivateKeyDer<'static>, IdentityError> {
-        Ok(PrivateKeyDer::Pkcs8(KeyPair::from_pem(&self.tls)?.serialize_der().into()))
+        Ok(PrivateKeyDer::Pkcs8(
+            KeyPair::from_pem(&self.tls)?.serialize_der().into(),
+        ))
     }
 
     /// A PKCS #10 request for a certificate of the TLS key, DER. It names nothing: the CA does.
     pub fn certificate_request(&self) -> Result<Vec<u8>, IdentityError> {
         let key = KeyPair::from_pem(&self.tls)?;
-        Ok(CertificateParams::default().serialize_request(&key)?.der().to_vec())
+        Ok(CertificateParams::default()
+            .serialize_request(&key)?
+            .der()
+            .to_vec())
     }
 }
 
@@ -202,7 +209,12 @@ mod tests {
 
         let ledger = data.path().join("keys/ledger.key");
         files::write(&ledger, b"00ff\n", files::SECRET).unwrap();
-        assert!(NodeSecrets::open(data.path()).unwrap_err().to_string().contains("ledger.key"));
+        assert!(
+            NodeSecrets::open(data.path())
+                .unwrap_err()
+                .to_string()
+                .contains("ledger.key")
+        );
     }
 
     #[test]

@@ -22,3 +22,6 @@ pub mod revocation;
 pub mod tls;
 
 pub use error::IdentityError;
+
+#[cfg(test)]
+mod tests;

@@ -55,10 +55,17 @@ impl NodeFile {
     /// Reads the file of a data folder.
     pub fn read(data: &Path) -> Result<Self, IdentityError> {
         let path = Self::path(data);
-        let damaged = |problem: String| IdentityError::Damaged { path: path.clone(), problem };
+        let damaged = |problem: String| IdentityError::Damaged {
+            path: path.clone(),
+            problem,
+        };
         let text = String::from_utf8(files::read(&path)?).map_err(|_| damaged("not text".into()))?;
         let fields: Fields = toml::from_str(&text).map_err(|e| damaged(e.message().into()))?;
-        Self::parse(fields).map_err(|field| damaged(format!("`{field}` is not what it should be; restore the file from the backup")))
+        Self::parse(fields).map_err(|field| {
+            damaged(format!(
+                "`{field}` is not what it should be; restore the file from the backup"
+            ))
+        })
     }
 
     /// Writes the file of a data folder, whole or not at all.
@@ -67,7 +74,9 @@ impl NodeFile {
         // hexadecimal digits, addresses checked here), so it stands between quotes as it is.
         for address in [&self.api_address, &self.exchange_address] {
             if !is_address(address) || address.contains(['"', '\\']) {
-                return Err(IdentityError::unacceptable(format!("`{address}` is not an address: write host:port")));
+                return Err(IdentityError::unacceptable(format!(
+                    "`{address}` is not an address: write host:port"
+                )));
             }
         }
         let text = format!(
@@ -140,9 +149,21 @@ mod tests {
         file.write(data.path()).unwrap();
         assert_eq!(NodeFile::read(data.path()).unwrap(), file);
         let text = std::fs::read_to_string(NodeFile::path(data.path())).unwrap();
-        std::fs::write(NodeFile::path(data.path()), text.replace("\"090\"", "\"Toscana\"")).unwrap();
-        assert!(NodeFile::read(data.path()).unwrap_err().to_string().contains("`node`"));
-        let wrong = NodeFile { api_address: "a\"b:1".into(), ..file };
+        std::fs::write(
+            NodeFile::path(data.path()),
+            text.replace("\"090\"", "\"Toscana\""),
+        )
+        .unwrap();
+        assert!(
+            NodeFile::read(data.path())
+                .unwrap_err()
+                .to_string()
+                .contains("`node`")
+        );
+        let wrong = NodeFile {
+            api_address: "a\"b:1".into(),
+            ..file
+        };
         assert!(wrong.write(data.path()).is_err());
     }
 }

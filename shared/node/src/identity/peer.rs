@@ -32,7 +32,9 @@ impl Peer {
         if !rest.is_empty() {
             return Err(refused("is followed by other bytes"));
         }
-        let san = certificate.subject_alternative_name().map_err(|_| refused("has damaged names"))?;
+        let san = certificate
+            .subject_alternative_name()
+            .map_err(|_| refused("has damaged names"))?;
         let san = san.ok_or_else(|| refused("has no alternative names"))?;
         let mut uris = san.value.general_names.iter().filter_map(|name| match name {
             GeneralName::URI(uri) => Some(*uri),
@@ -41,7 +43,8 @@ impl Peer {
         let (Some(uri), None) = (uris.next(), uris.next()) else {
             return Err(refused("does not carry exactly one URI"));
         };
-        let (federation, node) = identity(uri).ok_or_else(|| refused("does not name a node of a federation"))?;
+        let (federation, node) =
+            identity(uri).ok_or_else(|| refused("does not name a node of a federation"))?;
         let validity = certificate.validity();
         Ok(Self {
             node,
@@ -74,9 +77,21 @@ mod tests {
 
     #[test]
     fn identities_are_exact() {
-        assert_eq!(identity("raccordo://prova/hub"), Some(("prova".parse().unwrap(), NodeId::Hub)));
-        assert_eq!(identity("raccordo://prova/region/090").unwrap().1, "090".parse().unwrap());
-        for wrong in ["raccordo://prova/090", "raccordo://prova/region/hub", "raccordo://prova/hub/", "https://prova/hub", "raccordo://P/hub"] {
+        assert_eq!(
+            identity("raccordo://prova/hub"),
+            Some(("prova".parse().unwrap(), NodeId::Hub))
+        );
+        assert_eq!(
+            identity("raccordo://prova/region/090").unwrap().1,
+            "090".parse().unwrap()
+        );
+        for wrong in [
+            "raccordo://prova/090",
+            "raccordo://prova/region/hub",
+            "raccordo://prova/hub/",
+            "https://prova/hub",
+            "raccordo://P/hub",
+        ] {
             assert_eq!(identity(wrong), None, "{wrong}");
         }
         assert!(Peer::parse(b"nonsense").is_err());

@@ -63,7 +63,9 @@ impl SpokeRenewal {
     /// request is signed by the ledger key.
     pub async fn renew(&self) -> Result<Peer, IdentityError> {
         let Some(region) = self.file.node.region() else {
-            return Err(IdentityError::unacceptable("the Hub renews its own certificate itself"));
+            return Err(IdentityError::unacceptable(
+                "the Hub renews its own certificate itself",
+            ));
         };
         let certificate_request = self.secrets.certificate_request()?;
         let requested_at_us = self.system.now().0;
@@ -156,7 +158,10 @@ impl HubRenewal {
             let due = tls.hot.peer().map(|peer| due_at(&peer));
             let wait = match due {
                 Ok(due) if due > now => until(due, now),
-                _ => match self.issue().and_then(|new| tls.replace(&self.data, new, &self.secrets)) {
+                _ => match self
+                    .issue()
+                    .and_then(|new| tls.replace(&self.data, new, &self.secrets))
+                {
                     Ok(()) => {
                         failures = 0;
                         Duration::ZERO
@@ -178,7 +183,17 @@ impl HubRenewal {
     fn issue(&self) -> Result<rustls::pki_types::CertificateDer<'static>, IdentityError> {
         let request = self.secrets.certificate_request()?;
         let now = self.system.now();
-        Ok(self.ca.issue(&request, NodeId::Hub, &self.hosts, now, self.validity_seconds, &*self.random)?.der)
+        Ok(self
+            .ca
+            .issue(
+                &request,
+                NodeId::Hub,
+                &self.hosts,
+                now,
+                self.validity_seconds,
+                &*self.random,
+            )?
+            .der)
     }
 }
 
@@ -189,7 +204,9 @@ fn until(due: Timestamp, now: Timestamp) -> Duration {
 
 /// Full jitter: anything up to a bound that doubles, but never at once.
 fn pause(failures: u32, random: &dyn Random) -> Duration {
-    let bound = RETRY_FIRST.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(RETRY_MOST);
+    let bound = RETRY_FIRST
+        .saturating_mul(1 << failures.saturating_sub(1).min(10))
+        .min(RETRY_MOST);
     let jitter = random::below(random, u64::try_from(bound.as_millis()).unwrap_or(u64::MAX));
     Duration::from_millis(jitter.max(1_000))
 }
@@ -209,8 +226,14 @@ mod tests {
             not_after: Timestamp::from_seconds(90),
         };
         assert_eq!(due_at(&peer), Timestamp::from_seconds(50));
-        assert_eq!(until(Timestamp::from_seconds(50), Timestamp::from_seconds(20)), Duration::from_secs(30));
-        assert_eq!(until(Timestamp::from_seconds(50_000), Timestamp::from_seconds(0)), LOOK_EVERY);
+        assert_eq!(
+            until(Timestamp::from_seconds(50), Timestamp::from_seconds(20)),
+            Duration::from_secs(30)
+        );
+        assert_eq!(
+            until(Timestamp::from_seconds(50_000), Timestamp::from_seconds(0)),
+            LOOK_EVERY
+        );
         let random = SeededRandom::new(1);
         for failures in [1, 5, 40] {
             let pause = pause(failures, &random);

@@ -26,7 +26,10 @@ pub struct Revoked {
 
 impl Default for Revoked {
     fn default() -> Self {
-        Self { lists: RwLock::default(), version: watch::Sender::new(0) }
+        Self {
+            lists: RwLock::default(),
+            version: watch::Sender::new(0),
+        }
     }
 }
 
@@ -67,7 +70,11 @@ impl Revoked {
 
     /// Whether a node is revoked.
     pub fn refuses_node(&self, node: NodeId) -> bool {
-        self.lists.read().unwrap_or_else(PoisonError::into_inner).nodes.contains(&node)
+        self.lists
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .nodes
+            .contains(&node)
     }
 
     /// Tells of every change.

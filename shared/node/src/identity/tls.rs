@@ -5,8 +5,8 @@ use super::{IdentityError, ca::node_name, files, keys::NodeSecrets, peer::Peer, 
 use arc_swap::ArcSwap;
 use raccordo_model::node::NodeId;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
-    SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
+    ServerConfig, SignatureScheme,
     client::{ResolvesClientCert, Resumption, danger::HandshakeSignatureValid},
     crypto::CryptoProvider,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
@@ -29,12 +29,22 @@ pub struct Hot(ArcSwap<CertifiedKey>);
 
 impl Hot {
     /// Starts with this certificate, which must be the key's.
-    pub fn new(certificate: CertificateDer<'static>, key: &PrivateKeyDer<'static>) -> Result<Arc<Self>, IdentityError> {
-        Ok(Arc::new(Self(ArcSwap::from_pointee(certified(certificate, key)?))))
+    pub fn new(
+        certificate: CertificateDer<'static>,
+        key: &PrivateKeyDer<'static>,
+    ) -> Result<Arc<Self>, IdentityError> {
+        Ok(Arc::new(Self(ArcSwap::from_pointee(certified(
+            certificate,
+            key,
+        )?))))
     }
 
     /// New handshakes use this certificate from now on; open connections stay.
-    pub fn set(&self, certificate: CertificateDer<'static>, key: &PrivateKeyDer<'static>) -> Result<(), IdentityError> {
+    pub fn set(
+        &self,
+        certificate: CertificateDer<'static>,
+        key: &PrivateKeyDer<'static>,
+    ) -> Result<(), IdentityError> {
         self.0.store(Arc::new(certified(certificate, key)?));
         Ok(())
     }
@@ -48,8 +58,14 @@ impl Hot {
     }
 }
 
-fn certified(certificate: CertificateDer<'static>, key: &PrivateKeyDer<'static>) -> Result<CertifiedKey, IdentityError> {
-    let certified = CertifiedKey::new(vec![certificate], rustls::crypto::ring::sign::any_supported_type(key)?);
+fn certified(
+    certificate: CertificateDer<'static>,
+    key: &PrivateKeyDer<'static>,
+) -> Result<CertifiedKey, IdentityError> {
+    let certified = CertifiedKey::new(
+        vec![certificate],
+        rustls::crypto::ring::sign::any_supported_type(key)?,
+    );
     certified.keys_match()?;
     Ok(certified)
 }
@@ -84,7 +100,10 @@ impl NodeTls {
     pub fn open(data: &Path, secrets: &NodeSecrets) -> Result<Self, IdentityError> {
         let ca = read_certificate(&data.join("tls/ca.pem"))?;
         let certificate = read_certificate(&data.join("tls/node.pem"))?;
-        Ok(Self { hot: Hot::new(certificate, &secrets.tls_key()?)?, ca })
+        Ok(Self {
+            hot: Hot::new(certificate, &secrets.tls_key()?)?,
+            ca,
+        })
     }
 
     /// Keeps a new certificate and puts it to use. The file is first: after a crash between the two
@@ -107,15 +126,23 @@ impl NodeTls {
             .build()
             .map_err(|e| Error::General(e.to_string()))?;
         let own = self.hot.peer()?.federation;
-        let verifier = Arc::new(Revoking { inner, revoked, federation: own.as_str().into() });
-        let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
-        let config = builder.with_client_cert_verifier(verifier).with_cert_resolver(self.hot.clone());
+        let verifier = Arc::new(Revoking {
+            inner,
+            revoked,
+            federation: own.as_str().into(),
+        });
+        let builder =
+            ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+        let config = builder
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(self.hot.clone());
         Ok(without_tickets(config, &[b"h2"]))
     }
 
     /// For the server-TLS port: console, REST, API, joining; HTTP/2 and HTTP/1.1.
     pub fn public_server(&self) -> Result<Arc<ServerConfig>, IdentityError> {
-        let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+        let builder =
+            ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
         let config = builder.with_no_client_auth().with_cert_resolver(self.hot.clone());
         Ok(without_tickets(config, &[b"h2", b"http/1.1"]))
     }
@@ -127,7 +154,10 @@ impl NodeTls {
 }
 
 /// For calls that show a certificate (`Some`) or none; trusts this CA alone.
-pub fn client_config(ca: &CertificateDer<'static>, hot: Option<Arc<Hot>>) -> Result<Arc<ClientConfig>, IdentityError> {
+pub fn client_config(
+    ca: &CertificateDer<'static>,
+    hot: Option<Arc<Hot>>,
+) -> Result<Arc<ClientConfig>, IdentityError> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots(ca)?);
@@ -155,7 +185,11 @@ pub fn read_certificate(path: &Path) -> Result<CertificateDer<'static>, Identity
 
 /// Writes a certificate as a PEM file.
 pub fn write_certificate(path: &Path, certificate: &CertificateDer<'_>) -> Result<(), IdentityError> {
-    files::write(path, super::bundle::armour("CERTIFICATE", certificate).as_bytes(), files::PUBLIC)
+    files::write(
+        path,
+        super::bundle::armour("CERTIFICATE", certificate).as_bytes(),
+        files::PUBLIC,
+    )
 }
 
 fn roots(ca: &CertificateDer<'static>) -> Result<Arc<RootCertStore>, IdentityError> {
@@ -201,7 +235,10 @@ impl ClientCertVerifier for Revoking {
         let verified = self.inner.verify_client_cert(certificate, intermediates, now)?;
         let peer = Peer::parse(certificate).map_err(|e| Error::General(e.to_string()))?;
         if peer.federation.as_str() != self.federation {
-            return Err(Error::General(format!("a certificate of federation {}", peer.federation)));
+            return Err(Error::General(format!(
+                "a certificate of federation {}",
+                peer.federation
+            )));
         }
         if self.revoked.refuses(&peer) {
             return Err(Error::InvalidCertificate(CertificateError::Revoked));

@@ -120,8 +120,7 @@ impl Driver<'_> {
             Action::Admit(hello) => Some(self.admit(hello).await.map(Event::Admitted)),
             Action::Enter(welcome) => Some(self.enter(welcome).await.map(Event::Admitted)),
             Action::ConfirmEpoch(epoch) => {
-                let stored = self.store_epoch(Epoch { current: epoch, issued: epoch, last_contact: self.now() });
-                self.ours(stored.await).err().map(Err)
+                self.confirm(epoch).await.err().map(Err)
             }
             Action::Load(from) => Some(self.ours(self.load(from).await).map(Event::Loaded)),
             Action::Receive(batch) => Some(self.receive(batch).await),
@@ -141,8 +140,16 @@ impl Driver<'_> {
             Action::PeerLeft(said) => {
                 let end = End::Goodbye(said.clone());
                 if end.is_final() {
-                    // Kept, so that no reconnect loop follows and the operator sees why.
-                    let _ = self.node.fence(self.peer, &said.text, &format!("told by {}", self.peer)).await;
+                    // Kept, so that no reconnect loop follows and the operator sees why. A rewound or
+                    // cloned disk appends nothing either: it would sign a second tree of a size.
+                    let whom = match said.code() {
+                        GoodbyeCode::Rewound | GoodbyeCode::Epoch => self.node.me(),
+                        _ => self.peer,
+                    };
+                    let evidence = format!("told by {}", self.peer);
+                    if let Err(error) = self.node.fence(whom, &said.text, &evidence).await {
+                        tracing::error!(%error, "the fence could not be stored");
+                    }
                 }
                 self.ended = Some(end);
                 None
@@ -341,6 +348,16 @@ impl Driver<'_> {
             }
         }
         Ok(states)
+    }
+
+    /// Hub: the Spoke has stored the epoch. A Ready of a session that a newer one overtook is late.
+    async fn confirm(&self, epoch: u64) -> Result<(), Goodbye> {
+        let stored = self.ours(self.epoch().await)?;
+        let state = EpochState { current: stored.current, issued: stored.issued };
+        let state = handshake::confirm(state, epoch)
+            .map_err(|late| goodbye(GoodbyeCode::Closing, &late.to_string(), "a newer session took over"))?;
+        let epoch = Epoch { current: state.current, issued: state.issued, last_contact: self.now() };
+        self.ours(self.store_epoch(epoch).await)
     }
 
     async fn epoch(&self) -> Result<Epoch, NodeError> {
