@@ -17,11 +17,17 @@ pub const REASON_BYTES_MAX: usize = 2_000;
 /// applicable, and no adoption of what was withdrawn.
 pub fn judge(state: KitAdoption, reason: &str, withdrawn: Option<&str>) -> Result<(), Refusal> {
     if reason.len() > REASON_BYTES_MAX {
-        let text = format_args!("the reason has {} bytes, at most {REASON_BYTES_MAX} are taken", reason.len());
+        let text = format_args!(
+            "the reason has {} bytes, at most {REASON_BYTES_MAX} are taken",
+            reason.len()
+        );
         return Err(Refusal::too_large(text, "shorten it"));
     }
     if state == KitAdoption::NotApplicable && reason.trim().is_empty() {
-        return Err(Refusal::invalid("a kit that is not applicable needs a reason", "say why with --reason"));
+        return Err(Refusal::invalid(
+            "a kit that is not applicable needs a reason",
+            "say why with --reason",
+        ));
     }
     match withdrawn {
         Some(why) if matches!(state, KitAdoption::Adopted | KitAdoption::Localised) => {
@@ -47,7 +53,11 @@ pub async fn adopt(
     let text = format!("Kit {id}: {}", state.label_it().to_lowercase());
     let subject = records::subject(format_args!("kit/{}", id.id))?;
     if kit.adoption == Some((state, reason.to_owned())) {
-        let query = act.tx().query(LAST).bind(id.id.to_string()).bind(id.version.to_string());
+        let query = act
+            .tx()
+            .query(LAST)
+            .bind(id.id.to_string())
+            .bind(id.version.to_string());
         let (index,): (i64,) = query.fetch_one().await?;
         if let Some(recorded) = records::act_at(act.tx(), node.me(), index as u64).await? {
             let size = act.commit().await?.size;
@@ -55,8 +65,14 @@ pub async fn adopt(
         }
     }
     judge(state, reason, kit.withdrawn.as_deref())?;
-    let body = Act::KitAdoption { kit: id.clone(), state, reason: reason.to_owned() };
-    let entry = act.append(Draft::new(body, subject.clone(), scope(node.me()), vec![actor])).await?;
+    let body = Act::KitAdoption {
+        kit: id.clone(),
+        state,
+        reason: reason.to_owned(),
+    };
+    let entry = act
+        .append(Draft::new(body, subject.clone(), scope(node.me()), vec![actor]))
+        .await?;
     let size = act.commit().await?.size;
     Ok(records::receipt(&entry, size, &subject, text, false))
 }
@@ -73,7 +89,14 @@ mod tests {
     #[test]
     fn a_refusal_has_a_reason_and_what_is_withdrawn_is_not_adopted() {
         assert!(judge(KitAdoption::NotApplicable, " ", None).is_err());
-        assert!(judge(KitAdoption::NotApplicable, "non riguarda la regione", Some("errore")).is_ok());
+        assert!(
+            judge(
+                KitAdoption::NotApplicable,
+                "non riguarda la regione",
+                Some("errore")
+            )
+            .is_ok()
+        );
         assert!(judge(KitAdoption::Adopted, "", Some("errore")).is_err());
         assert!(judge(KitAdoption::Acknowledged, "", Some("errore")).is_ok());
         assert!(judge(KitAdoption::Adopted, &"x".repeat(REASON_BYTES_MAX + 1), None).is_err());

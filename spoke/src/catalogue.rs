@@ -18,7 +18,8 @@ pub(crate) const CODE_LISTS: &str =
     "SELECT version, idx, recorded_us FROM proj_code_lists ORDER BY version LIMIT 10000";
 pub(crate) const SYLLABI: &str = "SELECT syllabus, version, idx, title, area, recorded_us FROM proj_syllabus
     ORDER BY syllabus, version LIMIT 10000";
-pub(crate) const KITS: &str = "SELECT kit, version, idx, leaf_hash, title, manifest, files, bytes, recorded_us,
+pub(crate) const KITS: &str =
+    "SELECT kit, version, idx, leaf_hash, title, manifest, files, bytes, recorded_us,
     withdrawn, withdrawn_reason FROM proj_kit ORDER BY kit, version LIMIT 10000";
 pub(crate) const PHASES: &str =
     "SELECT kit, version, phase, reached_us FROM proj_kit_phase ORDER BY kit, version, phase LIMIT 50000";
@@ -60,10 +61,18 @@ impl KitVersion {
     }
 }
 
-const ADOPTION_STATES: [KitAdoption; 4] =
-    [KitAdoption::Acknowledged, KitAdoption::Adopted, KitAdoption::Localised, KitAdoption::NotApplicable];
-const ALL_PHASES: [KitPhase; 4] =
-    [KitPhase::Applied, KitPhase::ContentComplete, KitPhase::Serving, KitPhase::NoLongerServed];
+const ADOPTION_STATES: [KitAdoption; 4] = [
+    KitAdoption::Acknowledged,
+    KitAdoption::Adopted,
+    KitAdoption::Localised,
+    KitAdoption::NotApplicable,
+];
+const ALL_PHASES: [KitPhase; 4] = [
+    KitPhase::Applied,
+    KitPhase::ContentComplete,
+    KitPhase::Serving,
+    KitPhase::NoLongerServed,
+];
 
 /// The adoption state of this stable name (hyphens may stand for underscores).
 pub fn adoption_state(name: &str) -> Option<KitAdoption> {
@@ -73,12 +82,27 @@ pub fn adoption_state(name: &str) -> Option<KitAdoption> {
 
 /// Every kit version, by identifier and version.
 pub async fn kits(tx: &mut Tx) -> Result<BTreeMap<Versioned, KitVersion>, StoreError> {
-    type Row = (String, String, i64, Vec<u8>, String, Vec<u8>, i64, i64, i64, i64, String);
+    type Row = (
+        String,
+        String,
+        i64,
+        Vec<u8>,
+        String,
+        Vec<u8>,
+        i64,
+        i64,
+        i64,
+        i64,
+        String,
+    );
     let rows: Vec<Row> = tx.query(KITS).fetch_all().await?;
     let mut kits = BTreeMap::new();
     for (kit, version, index, leaf, title, manifest, files, bytes, published_us, withdrawn, reason) in rows {
-        let corrupt =
-            |column| StoreError::Corrupt { table: "proj_kit", column, key: format!("{kit}@{version}") };
+        let corrupt = |column| StoreError::Corrupt {
+            table: "proj_kit",
+            column,
+            key: format!("{kit}@{version}"),
+        };
         let id = versioned("proj_kit", &kit, &version)?;
         let row = KitVersion {
             kit: id.clone(),
@@ -122,9 +146,15 @@ pub async fn kit(tx: &mut Tx, id: &Versioned) -> Result<KitVersion, NodeError> {
     if let Some(kit) = kits.remove(id) {
         return Ok(kit);
     }
-    let known: BTreeSet<String> = kits.keys().filter(|k| k.id == id.id).map(ToString::to_string).collect();
+    let known: BTreeSet<String> = kits
+        .keys()
+        .filter(|k| k.id == id.id)
+        .map(ToString::to_string)
+        .collect();
     let remedy = match known.is_empty() {
-        true => "see `catalogue list`; the centre may not have published it, or the exchange is behind".into(),
+        true => {
+            "see `catalogue list`; the centre may not have published it, or the exchange is behind".into()
+        }
         false => format!("there is {}", known.into_iter().collect::<Vec<_>>().join(", ")),
     };
     Err(Refusal::not_found(format_args!("there is no kit version {id} here"), remedy).into())
@@ -135,7 +165,13 @@ pub async fn list(tx: &mut Tx) -> Result<wire::Listing, NodeError> {
     let mut rows = Vec::new();
     let versions: Vec<(i64, i64, i64)> = tx.query(CODE_LISTS).fetch_all().await?;
     for (version, index, at) in versions {
-        rows.push(row(["code_lists", "CODE-LISTS"], version.to_string(), "Liste di codici", index, at));
+        rows.push(row(
+            ["code_lists", "CODE-LISTS"],
+            version.to_string(),
+            "Liste di codici",
+            index,
+            at,
+        ));
     }
     let syllabi: Vec<(String, String, i64, String, String, i64)> = tx.query(SYLLABI).fetch_all().await?;
     for (syllabus, version, index, title, _, at) in syllabi {
@@ -151,7 +187,10 @@ pub async fn list(tx: &mut Tx) -> Result<wire::Listing, NodeError> {
         );
         let phase = kit.phase();
         let reached = phase.and_then(|p| kit.phases.get(&p)).copied();
-        let (adoption, reason) = kit.adoption.map(|(s, r)| (s.as_str().to_owned(), r)).unwrap_or_default();
+        let (adoption, reason) = kit
+            .adoption
+            .map(|(s, r)| (s.as_str().to_owned(), r))
+            .unwrap_or_default();
         cells[4] = phase.map(|p| p.as_str().to_owned()).unwrap_or_default();
         cells[5] = instant(reached);
         cells[6] = adoption;
@@ -162,8 +201,19 @@ pub async fn list(tx: &mut Tx) -> Result<wire::Listing, NodeError> {
         rows.push(cells);
     }
     let columns = [
-        "kind", "id", "version", "title", "phase", "phase_at", "adoption", "withdrawn", "reason", "files", "bytes",
-        "index", "published_at",
+        "kind",
+        "id",
+        "version",
+        "title",
+        "phase",
+        "phase_at",
+        "adoption",
+        "withdrawn",
+        "reason",
+        "files",
+        "bytes",
+        "index",
+        "published_at",
     ];
     Ok(listing(&columns, rows))
 }

@@ -1,6 +1,10 @@
 //! Editions: runs of the interventions of the shared Executive Plan. They stay in the region; a report
 //! counts them. What an edition does not say of itself comes from its intervention.
 
+mod form;
+
+pub use form::{COLUMNS, CSV_BYTES_MAX, errors, parse, parse_csv};
+
 use crate::{
     catalogue,
     plans::pe,
@@ -19,20 +23,18 @@ use raccordo_proto::wire;
 use raccordo_store::{StoreError, Tx};
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(crate) const INSERT: &str = "INSERT INTO local_edition (id, intervention, pe_year, area, objective, instrument,
+pub(crate) const INSERT: &str =
+    "INSERT INTO local_edition (id, intervention, pe_year, area, objective, instrument,
     level, origin, package, kit, minutes, starts, ends, ecm, test, state)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
-pub(crate) const LIST: &str = "SELECT id, intervention, pe_year, area, objective, instrument, level, origin, package,
+pub(crate) const LIST: &str =
+    "SELECT id, intervention, pe_year, area, objective, instrument, level, origin, package,
     kit, minutes, starts, ends, ecm, test, state FROM local_edition ORDER BY id LIMIT 100000";
 pub(crate) const RECORDED: &str = "UPDATE local_edition SET state = 'outcome_recorded' WHERE id = $1";
 
 /// The statements of this room.
 pub(crate) const STATEMENTS: &[&str] = &[INSERT, LIST, RECORDED];
 
-/// Columns of the CSV form; `minutes` may be left out.
-pub const COLUMNS: [&str; 7] = ["id", "intervention", "start", "end", "kit", "test", "minutes"];
-/// Longest CSV document, in bytes.
-pub const CSV_BYTES_MAX: usize = 1_024 * 1_024;
 /// Most editions of a region.
 pub const EDITIONS_MAX: usize = 100_000;
 
@@ -96,7 +98,11 @@ pub struct Fault {
 
 impl Fault {
     fn new(field: &'static str, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { field, problem: problem.into(), remedy: remedy.into() }
+        Self {
+            field,
+            problem: problem.into(),
+            remedy: remedy.into(),
+        }
     }
 }
 
@@ -111,7 +117,11 @@ pub fn decide(
     let year = new.start.year();
     let mut faults = Vec::new();
     if new.end < new.start {
-        faults.push(Fault::new("end", format!("{} is before the start {}", new.end, new.start), "correct one of the days"));
+        faults.push(Fault::new(
+            "end",
+            format!("{} is before the start {}", new.end, new.start),
+            "correct one of the days",
+        ));
     } else if new.end.year() != year {
         faults.push(Fault::new(
             "end",
@@ -122,13 +132,20 @@ pub fn decide(
     check_kit(new, kits, &mut faults);
     let Some(plan) = plan else {
         let remedy = "share the plan of that year first (`pe import`, `pe share`), or correct the day";
-        faults.push(Fault::new("start", format!("no Executive Plan of {year} was shared"), remedy));
+        faults.push(Fault::new(
+            "start",
+            format!("no Executive Plan of {year} was shared"),
+            remedy,
+        ));
         return Err(faults);
     };
     let Some(intervention) = plan.intervention(&new.intervention) else {
         faults.push(Fault::new(
             "intervention",
-            format!("`{}` is not in the Executive Plan {year}, version {}", new.intervention, plan.version),
+            format!(
+                "`{}` is not in the Executive Plan {year}, version {}",
+                new.intervention, plan.version
+            ),
             "see `pe show`, or share a plan that has it",
         ));
         return Err(faults);
@@ -160,7 +177,11 @@ pub fn decide(
 fn check_kit(new: &NewEdition, kits: &BTreeMap<Versioned, Option<String>>, faults: &mut Vec<Fault>) {
     let Some(kit) = &new.kit else { return };
     match kits.get(kit) {
-        None => faults.push(Fault::new("kit", format!("there is no kit version {kit} here"), "see `catalogue list`")),
+        None => faults.push(Fault::new(
+            "kit",
+            format!("there is no kit version {kit} here"),
+            "see `catalogue list`",
+        )),
         Some(Some(why)) => faults.push(Fault::new(
             "kit",
             format!("the centre withdrew {kit}: {why}"),
@@ -183,19 +204,34 @@ fn minutes(new: &NewEdition, intervention: &Intervention, faults: &mut Vec<Fault
         (Some(planned), _) => planned,
         (None, Some(given)) if (1..=MINUTES_MAX).contains(&given) => given,
         (None, Some(given)) => {
-            faults.push(Fault::new("minutes", format!("{given} minutes"), format!("write 1 to {MINUTES_MAX}")));
+            faults.push(Fault::new(
+                "minutes",
+                format!("{given} minutes"),
+                format!("write 1 to {MINUTES_MAX}"),
+            ));
             given
         }
         (None, None) => {
             let problem = format!("the plan does not say how long `{}` takes", intervention.id);
-            faults.push(Fault::new("minutes", problem, "give the minutes of this edition (--minutes, column `minutes`)"));
+            faults.push(Fault::new(
+                "minutes",
+                problem,
+                "give the minutes of this edition (--minutes, column `minutes`)",
+            ));
             0
         }
     }
 }
 
-fn objective(new: &NewEdition, intervention: &Intervention, codes: &CodeLists, faults: &mut Vec<Fault>) -> Code {
-    let Some(given) = &new.objective else { return intervention.objective.clone() };
+fn objective(
+    new: &NewEdition,
+    intervention: &Intervention,
+    codes: &CodeLists,
+    faults: &mut Vec<Fault>,
+) -> Code {
+    let Some(given) = &new.objective else {
+        return intervention.objective.clone();
+    };
     if !intervention.objective.is_unspecified() && *given != intervention.objective {
         faults.push(Fault::new(
             "objective",
@@ -233,7 +269,11 @@ pub async fn all(tx: &mut Tx) -> Result<BTreeMap<Id, Held>, StoreError> {
     let mut editions = BTreeMap::new();
     for row in rows {
         let key = row.id.as_str();
-        let corrupt = |column| StoreError::Corrupt { table: "local_edition", column, key: key.into() };
+        let corrupt = |column| StoreError::Corrupt {
+            table: "local_edition",
+            column,
+            key: key.into(),
+        };
         let code = |column, text: &str| records::stored::<Code>("local_edition", column, key, text);
         let day = |column, text: &str| parse_day(text).map_err(|_| corrupt(column));
         let id: Id = records::stored("local_edition", "id", key, key)?;
@@ -264,10 +304,20 @@ pub async fn all(tx: &mut Tx) -> Result<BTreeMap<Id, Held>, StoreError> {
             test: row.test != 0,
         };
         let pe_year = i16::try_from(row.pe_year).map_err(|_| corrupt("pe_year"))?;
-        editions.insert(id, Held { edition, pe_year, state: row.state });
+        editions.insert(
+            id,
+            Held {
+                edition,
+                pe_year,
+                state: row.state,
+            },
+        );
     }
     Ok(editions)
 }
+
+/// What is wrong with a document, by line.
+pub type LineFaults = Vec<(u64, Fault)>;
 
 /// What a document of new editions came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -277,15 +327,18 @@ pub struct Imported {
     /// Those that were there already.
     pub unchanged: u32,
     /// Faults by line; when there is any, nothing was changed.
-    pub errors: Vec<(u64, Fault)>,
+    pub errors: LineFaults,
 }
 
 /// Adds editions (each with the line that it comes from), all or none. The same again changes nothing.
 pub async fn add(node: &Node, new: Vec<(u64, NewEdition)>) -> Result<Imported, NodeError> {
     let mut tx = node.db.write().await?;
     let codes = records::code_lists(&mut tx).await?;
-    let kits: BTreeMap<Versioned, Option<String>> =
-        catalogue::kits(&mut tx).await?.into_values().map(|k| (k.kit, k.withdrawn)).collect();
+    let kits: BTreeMap<Versioned, Option<String>> = catalogue::kits(&mut tx)
+        .await?
+        .into_values()
+        .map(|k| (k.kit, k.withdrawn))
+        .collect();
     let held = all(&mut tx).await?;
     let years: BTreeSet<i16> = new.iter().map(|(_, n)| n.start.year()).collect();
     let mut plans = BTreeMap::new();
@@ -303,16 +356,24 @@ pub async fn add(node: &Node, new: Vec<(u64, NewEdition)>) -> Result<Imported, N
         if let Some(kit) = recorded.and_then(|e| e.kit.clone()) {
             usable.insert(kit, None);
         }
-        match (decide(&new, plans.get(&new.start.year()), &usable, &codes), recorded) {
+        match (
+            decide(&new, plans.get(&new.start.year()), &usable, &codes),
+            recorded,
+        ) {
             (Ok(edition), Some(recorded)) if edition == *recorded => outcome.unchanged += 1,
             (Ok(_), Some(_)) => {
                 let problem = format!("edition `{}` is recorded with other content", new.id);
-                outcome.errors.push((line, Fault::new("id", problem, "give the new edition its own identifier")));
+                outcome.errors.push((
+                    line,
+                    Fault::new("id", problem, "give the new edition its own identifier"),
+                ));
             }
             (Ok(edition), None) => {
                 if fresh.insert(new.id.clone(), edition).is_some() {
                     let problem = format!("edition `{}` is in the document twice", new.id);
-                    outcome.errors.push((line, Fault::new("id", problem, "keep one of the rows")));
+                    outcome
+                        .errors
+                        .push((line, Fault::new("id", problem, "keep one of the rows")));
                 }
             }
             (Err(faults), _) => outcome.errors.extend(faults.into_iter().map(|f| (line, f))),
@@ -323,7 +384,11 @@ pub async fn add(node: &Node, new: Vec<(u64, NewEdition)>) -> Result<Imported, N
         return Err(Refusal::too_large(text, "ask the makers of this program").into());
     }
     if !outcome.errors.is_empty() {
-        return Ok(Imported { accepted: 0, unchanged: 0, ..outcome });
+        return Ok(Imported {
+            accepted: 0,
+            unchanged: 0,
+            ..outcome
+        });
     }
     outcome.accepted = fresh.len() as u32;
     for edition in fresh.into_values() {
@@ -357,132 +422,44 @@ async fn insert(tx: &mut Tx, edition: &Edition) -> Result<(), StoreError> {
         .map(drop)
 }
 
-/// The editions of a CSV document, by line; or every cell that cannot be read.
-pub fn parse_csv(bytes: &[u8]) -> Result<Vec<(u64, NewEdition)>, Vec<(u64, Fault)>> {
-    let whole = |line, problem: String, remedy: &str| vec![(line, Fault::new("", problem, remedy))];
-    if bytes.len() > CSV_BYTES_MAX {
-        let problem = format!("{} bytes, at most {CSV_BYTES_MAX} are read", bytes.len());
-        return Err(whole(1, problem, "split the document"));
-    }
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
-    let mut rows = Vec::new();
-    let mut errors = Vec::new();
-    let mut columns = 0;
-    for record in reader.records() {
-        let record = match record {
-            Ok(record) => record,
-            Err(error) => {
-                let line = error.position().map_or(0, csv::Position::line);
-                errors.push((line, Fault::new("", format!("not CSV in UTF-8: {error}"), "export the document again")));
-                break;
-            }
-        };
-        let line = record.position().map_or(0, csv::Position::line);
-        if columns == 0 {
-            columns = record.len();
-            if !matches!(columns, 6 | 7) || record.iter().ne(COLUMNS[..columns].iter().copied()) {
-                let remedy = "write `id,intervention,start,end,kit,test`, optionally followed by `minutes`";
-                return Err(whole(line, "the header is not the one of the form".into(), remedy));
-            }
-        } else if record.len() != columns {
-            let problem = format!("{} columns, {columns} are needed", record.len());
-            errors.push((line, Fault::new("", problem, "write every column, empty where nothing is known")));
-        } else {
-            match parse_row(&record) {
-                Ok(new) => rows.push((line, new)),
-                Err(faults) => errors.extend(faults.into_iter().map(|f| (line, f))),
-            }
-        }
-    }
-    if columns == 0 {
-        return Err(whole(1, "the document is empty".into(), "write the header and the rows below"));
-    }
-    if errors.is_empty() { Ok(rows) } else { Err(errors) }
-}
-
-fn parse_row(record: &csv::StringRecord) -> Result<NewEdition, Vec<Fault>> {
-    let cell = |column: usize| record.get(column).unwrap_or_default().trim();
-    let minutes = match cell(6) {
-        "" => Ok(0),
-        text => text.parse().map_err(|_| Fault::new("minutes", "not a whole number", "write it in digits")),
-    };
-    let test = match cell(5) {
-        "yes" => Ok(true),
-        "" | "no" => Ok(false),
-        other => {
-            let shown: String = other.chars().take(40).collect();
-            Err(Fault::new("test", format!("`{shown}` is neither yes nor no"), "write yes or no"))
-        }
-    };
-    let mut faults = Vec::new();
-    let parsed = parse(&[cell(0), cell(1), cell(2), cell(3), cell(4)], 0, "");
-    let (new, minutes, test) = match (parsed, minutes, test) {
-        (Ok(new), Ok(minutes), Ok(test)) => (new, minutes, test),
-        (new, minutes, test) => {
-            faults.extend(new.err().into_iter().flatten());
-            faults.extend(minutes.err());
-            faults.extend(test.err());
-            return Err(faults);
-        }
-    };
-    Ok(NewEdition { test, minutes: (minutes > 0).then_some(minutes), ..new })
-}
-
-/// A new edition (without test) from the texts of identifier, intervention, start, end and kit.
-pub fn parse(texts: &[&str; 5], minutes: u32, objective: &str) -> Result<NewEdition, Vec<Fault>> {
-    let [id, intervention, start, end, kit] = *texts;
-    let mut faults = Vec::new();
-    let mut keep = |field, error: String, remedy: &str| faults.push(Fault::new(field, error, remedy));
-    let id = id.parse::<Id>().map_err(|e| keep("id", e.to_string(), "correct it")).ok();
-    let intervention =
-        intervention.parse::<Id>().map_err(|e| keep("intervention", e.to_string(), "see `pe show`")).ok();
-    let start = parse_day(start).map_err(|e| keep("start", e.to_string(), "correct the day")).ok();
-    let end = match end {
-        "" => start,
-        text => parse_day(text).map_err(|e| keep("end", e.to_string(), "correct the day")).ok(),
-    };
-    let kit = match kit {
-        "" | NONE => None,
-        text => text.parse::<Versioned>().map_err(|e| keep("kit", e.to_string(), "see `catalogue list`")).ok(),
-    };
-    let objective = match objective {
-        "" => None,
-        text => text.parse::<Code>().map_err(|e| keep("objective", e.to_string(), "correct it")).ok(),
-    };
-    let minutes = (minutes > 0).then_some(minutes);
-    match (id, intervention, start, end) {
-        (Some(id), Some(intervention), Some(start), Some(end)) if faults.is_empty() => {
-            Ok(NewEdition { id, intervention, start, end, kit, test: false, minutes, objective })
-        }
-        _ => Err(faults),
-    }
-}
-
 /// Editions of a year (0: all), by identifier.
 pub async fn list(tx: &mut Tx, node: &Node, year: u32) -> Result<wire::Listing, NodeError> {
     let today = day_in_rome(node.clock.now());
     let held = all(tx).await?;
-    let rows = held.values().filter(|h| year == 0 || u32::from(h.pe_year.unsigned_abs()) == year).map(|h| {
-        let e = &h.edition;
-        vec![
-            e.id.to_string(),
-            e.intervention.to_string(),
-            e.start.to_string(),
-            e.end.to_string(),
-            h.state_on(today).to_owned(),
-            e.area.to_string(),
-            e.instrument.to_string(),
-            e.level.to_string(),
-            e.origin.to_string(),
-            e.kit.as_ref().map(ToString::to_string).unwrap_or_default(),
-            e.minutes.to_string(),
-            e.ecm.to_string(),
-            e.test.to_string(),
-        ]
-    });
+    let rows = held
+        .values()
+        .filter(|h| year == 0 || u32::from(h.pe_year.unsigned_abs()) == year)
+        .map(|h| {
+            let e = &h.edition;
+            vec![
+                e.id.to_string(),
+                e.intervention.to_string(),
+                e.start.to_string(),
+                e.end.to_string(),
+                h.state_on(today).to_owned(),
+                e.area.to_string(),
+                e.instrument.to_string(),
+                e.level.to_string(),
+                e.origin.to_string(),
+                e.kit.as_ref().map(ToString::to_string).unwrap_or_default(),
+                e.minutes.to_string(),
+                e.ecm.to_string(),
+                e.test.to_string(),
+            ]
+        });
     let columns = [
-        "id", "intervention", "start", "end", "state", "area", "instrument", "level", "origin", "kit", "minutes", "ecm",
+        "id",
+        "intervention",
+        "start",
+        "end",
+        "state",
+        "area",
+        "instrument",
+        "level",
+        "origin",
+        "kit",
+        "minutes",
+        "ecm",
         "test",
     ];
     Ok(listing(&columns, rows))
@@ -490,15 +467,10 @@ pub async fn list(tx: &mut Tx, node: &Node, year: u32) -> Result<wire::Listing, 
 
 /// Kit versions that editions use which have not ended on `today`: their bytes stay.
 pub fn kits_in_use(held: &BTreeMap<Id, Held>, today: Day) -> BTreeSet<Versioned> {
-    held.values().filter(|h| h.edition.end >= today).filter_map(|h| h.edition.kit.clone()).collect()
-}
-
-/// Faults by line, as rows.
-pub fn errors(file: &str, errors: &[(u64, Fault)]) -> wire::Listing {
-    let rows = errors.iter().take(100).map(|(line, fault)| {
-        vec![file.to_owned(), line.to_string(), fault.field.to_owned(), fault.problem.clone(), fault.remedy.clone()]
-    });
-    listing(&["file", "row", "field", "error", "remedy"], rows)
+    held.values()
+        .filter(|h| h.edition.end >= today)
+        .filter_map(|h| h.edition.kit.clone())
+        .collect()
 }
 
 #[cfg(test)]
@@ -521,7 +493,10 @@ mod tests {
         let plan = toscana().executive_plan.unwrap();
         let new = new("TOS-2023-03", "2023-11-08", "2023-12-20");
         let edition = decide(&new, Some(&plan), &BTreeMap::new(), CodeLists::builtin()).unwrap();
-        assert_eq!((edition.area.as_str(), edition.minutes, edition.ecm), ("GENERAL", 240, true));
+        assert_eq!(
+            (edition.area.as_str(), edition.minutes, edition.ecm),
+            ("GENERAL", 240, true)
+        );
         assert_eq!(edition.instrument.as_str(), "ONLINE.ELEARNING");
         assert_eq!(edition.origin, PlanOrigin::FromPo);
     }
@@ -529,33 +504,41 @@ mod tests {
     #[test]
     fn each_rule_names_its_field() {
         let none = BTreeMap::new();
-        assert_eq!(faults(&new("TOS-2023-99", "2023-11-08", ""), &none), ["intervention"]);
-        assert_eq!(faults(&new("TOS-2023-03", "2023-11-08", "2023-11-07"), &none), ["end"]);
-        assert_eq!(faults(&new("TOS-2023-03", "2023-11-08", "2024-01-07"), &none), ["end"]);
+        assert_eq!(
+            faults(&new("TOS-2023-99", "2023-11-08", ""), &none),
+            ["intervention"]
+        );
+        assert_eq!(
+            faults(&new("TOS-2023-03", "2023-11-08", "2023-11-07"), &none),
+            ["end"]
+        );
+        assert_eq!(
+            faults(&new("TOS-2023-03", "2023-11-08", "2024-01-07"), &none),
+            ["end"]
+        );
         // The source does not say how long the specific training takes.
         assert_eq!(faults(&new("TOS-2023-04", "2023-11-08", ""), &none), ["minutes"]);
-        let timed = NewEdition { minutes: Some(60), ..new("TOS-2023-04", "2023-11-08", "") };
+        let timed = NewEdition {
+            minutes: Some(60),
+            ..new("TOS-2023-04", "2023-11-08", "")
+        };
         assert!(faults(&timed, &none).is_empty());
-        let timed = NewEdition { minutes: Some(60), ..new("TOS-2023-03", "2023-11-08", "") };
+        let timed = NewEdition {
+            minutes: Some(60),
+            ..new("TOS-2023-03", "2023-11-08", "")
+        };
         assert_eq!(faults(&timed, &none), ["minutes"]);
         let kit: Versioned = "KIT-A@1.0.0".parse().unwrap();
-        let with = NewEdition { kit: Some(kit.clone()), ..new("TOS-2023-03", "2023-11-08", "") };
+        let with = NewEdition {
+            kit: Some(kit.clone()),
+            ..new("TOS-2023-03", "2023-11-08", "")
+        };
         assert_eq!(faults(&with, &none), ["kit"]);
         assert!(faults(&with, &BTreeMap::from([(kit.clone(), None)])).is_empty());
-        assert_eq!(faults(&with, &BTreeMap::from([(kit, Some("errore".into()))])), ["kit"]);
+        assert_eq!(
+            faults(&with, &BTreeMap::from([(kit, Some("errore".into()))])),
+            ["kit"]
+        );
         assert!(decide(&with, None, &none, CodeLists::builtin()).is_err());
-    }
-
-    #[test]
-    fn the_csv_form_names_line_and_column() {
-        let good = "id,intervention,start,end,kit,test\nE1,TOS-2023-03,2023-11-08,,KIT-A@1.0.0,yes\n";
-        let rows = parse_csv(good.as_bytes()).unwrap();
-        assert_eq!((rows[0].0, rows[0].1.end, rows[0].1.test), (2, rows[0].1.start, true));
-        let bad = "id,intervention,start,end,kit,test,minutes\nE 1,X,08/11/2023,,K,forse,x\nE2,X\n";
-        let errors = parse_csv(bad.as_bytes()).unwrap_err();
-        let seen: Vec<_> = errors.iter().map(|(line, f)| (*line, f.field)).collect();
-        assert_eq!(seen, [(2, "id"), (2, "start"), (2, "kit"), (2, "minutes"), (2, "test"), (3, "")]);
-        assert!(parse_csv(b"id;intervention\n").is_err());
-        assert!(parse_csv(b"").is_err());
     }
 }

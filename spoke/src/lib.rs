@@ -1,6 +1,6 @@
 //! A region: its plans, its editions, its learners' outcomes, its reports.
 //!
-//! - [`federation`]: joining, and opening the data folder; [`serve`]: everything that runs together.
+//! - [`config`], [`federation`]: the data folder, joining and opening it; [`serve`]: everything that runs together.
 //! - [`projector`]: what becomes of the Hub's entries and of our own; [`records`]: reading them back.
 //! - [`catalogue`], [`adoption`], [`content`]: what the centre publishes, what we decide about it, its bytes.
 //! - [`plans`]: Operational and Executive Plans; [`editions`], [`outcomes`]: what stays here; [`reports`]: what leaves.
@@ -12,6 +12,7 @@
 pub mod adoption;
 pub mod catalogue;
 pub mod cli;
+pub mod config;
 pub mod content;
 pub mod editions;
 pub mod federation;
@@ -25,6 +26,10 @@ pub mod serve;
 pub mod statements;
 pub mod sync;
 
+#[cfg(test)]
+mod running;
+#[cfg(test)]
+mod story;
 #[cfg(test)]
 mod testing;
 

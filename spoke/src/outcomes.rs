@@ -3,7 +3,11 @@
 //! The same file twice changes nothing. Later facts (a completion, a passed test) update a learner's
 //! record; a fact that vanishes or changes is an error by row, unless the import is a stated correction.
 
-use crate::{editions, plans::pe, records::{self, listing}};
+use crate::{
+    editions,
+    plans::pe,
+    records::{self, listing},
+};
 use raccordo_model::{
     code::{Code, Id},
     date::parse_day,
@@ -17,12 +21,15 @@ use raccordo_proto::wire;
 use raccordo_store::{StoreError, Tx};
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(crate) const OF_YEAR: &str = "SELECT o.learner, o.edition, o.profession, o.enrolled, o.started, o.completed,
+pub(crate) const OF_YEAR: &str =
+    "SELECT o.learner, o.edition, o.profession, o.enrolled, o.started, o.completed,
     o.passed, o.ecm_credited FROM local_outcome o JOIN local_edition e ON e.id = o.edition
     WHERE e.pe_year = $1 ORDER BY o.edition, o.learner";
-pub(crate) const OF_EDITION: &str = "SELECT learner, edition, profession, enrolled, started, completed, passed,
+pub(crate) const OF_EDITION: &str =
+    "SELECT learner, edition, profession, enrolled, started, completed, passed,
     ecm_credited FROM local_outcome WHERE edition = $1 ORDER BY learner";
-pub(crate) const PUT: &str = "INSERT INTO local_outcome (learner, edition, profession, enrolled, started, completed,
+pub(crate) const PUT: &str =
+    "INSERT INTO local_outcome (learner, edition, profession, enrolled, started, completed,
     passed, ecm_credited) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (learner, edition) DO UPDATE
     SET profession = excluded.profession, enrolled = excluded.enrolled, started = excluded.started,
     completed = excluded.completed, passed = excluded.passed, ecm_credited = excluded.ecm_credited";
@@ -30,7 +37,16 @@ pub(crate) const PUT: &str = "INSERT INTO local_outcome (learner, edition, profe
 /// The statements of this room.
 pub(crate) const STATEMENTS: &[&str] = &[OF_YEAR, OF_EDITION, PUT];
 
-type Row = (String, String, String, Option<String>, Option<String>, Option<String>, Option<String>, Option<String>);
+type Row = (
+    String,
+    String,
+    String,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+);
 
 /// What a row of a file means for the record that is here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,10 +69,20 @@ pub enum Change {
 /// Holds a row against the record of the same learner in the same edition. A test that was failed
 /// may be passed later, and credits given later; no other fact changes.
 pub fn compare(recorded: Option<&OutcomeRow>, row: &OutcomeRow) -> Change {
-    let Some(recorded) = recorded else { return Change::Write };
-    let contradiction = |column, recorded: String, told: String| Change::Contradiction { column, recorded, told };
+    let Some(recorded) = recorded else {
+        return Change::Write;
+    };
+    let contradiction = |column, recorded: String, told: String| Change::Contradiction {
+        column,
+        recorded,
+        told,
+    };
     if recorded.profession != row.profession {
-        return contradiction("profession", recorded.profession.to_string(), row.profession.to_string());
+        return contradiction(
+            "profession",
+            recorded.profession.to_string(),
+            row.profession.to_string(),
+        );
     }
     let days = [
         ("enrolled", recorded.enrolled, row.enrolled),
@@ -65,21 +91,30 @@ pub fn compare(recorded: Option<&OutcomeRow>, row: &OutcomeRow) -> Change {
     ];
     for (column, before, after) in days {
         if before.is_some() && before != after {
-            let text = |day: Option<raccordo_model::date::Day>| day.map(|d| d.to_string()).unwrap_or_default();
+            let text =
+                |day: Option<raccordo_model::date::Day>| day.map(|d| d.to_string()).unwrap_or_default();
             return contradiction(column, text(before), text(after));
         }
     }
-    let flags = [("passed", recorded.passed, row.passed), ("ecm_credited", recorded.ecm_credited, row.ecm_credited)];
+    let flags = [
+        ("passed", recorded.passed, row.passed),
+        ("ecm_credited", recorded.ecm_credited, row.ecm_credited),
+    ];
     for (column, before, after) in flags {
         if before.is_some() && before != after && (before, after) != (Some(false), Some(true)) {
             return contradiction(column, word(before), word(after));
         }
     }
-    if recorded == row { Change::None } else { Change::Write }
+    if recorded == row {
+        Change::None
+    } else {
+        Change::Write
+    }
 }
 
 fn word(flag: Option<bool>) -> String {
-    flag.map(|yes| if yes { "yes" } else { "no" }.to_owned()).unwrap_or_default()
+    flag.map(|yes| if yes { "yes" } else { "no" }.to_owned())
+        .unwrap_or_default()
 }
 
 /// Whether a profession is one of an intervention's targets (clusters or professions). Unknown
@@ -87,7 +122,9 @@ fn word(flag: Option<bool>) -> String {
 pub fn is_target(targets: &[Code], profession: &Code, codes: &CodeLists) -> bool {
     targets.is_empty()
         || profession.is_unspecified()
-        || targets.iter().any(|t| t == profession || *t == codes.cluster_of(profession))
+        || targets
+            .iter()
+            .any(|t| t == profession || *t == codes.cluster_of(profession))
 }
 
 /// What an import came to.
@@ -108,15 +145,26 @@ pub async fn import(node: &Node, bytes: Vec<u8>, file: &str, correct: bool) -> R
     let parsed = tokio::task::spawn_blocking(move || outcome::parse_csv(&bytes, &name)).await;
     let rows = match parsed {
         Ok(Ok(rows)) => rows,
-        Ok(Err(errors)) => return Ok(Imported { errors: Some(errors), ..Imported::default() }),
+        Ok(Err(errors)) => {
+            return Ok(Imported {
+                errors: Some(errors),
+                ..Imported::default()
+            });
+        }
         Err(error) => return Err(raccordo_node::status::Refusal::internal(&error).into()),
     };
     let mut tx = node.db.write().await?;
     let codes = records::code_lists(&mut tx).await?;
     let held = editions::all(&mut tx).await?;
-    let known: BTreeMap<Id, Edition> = held.iter().map(|(id, h)| (id.clone(), h.edition.clone())).collect();
+    let known: BTreeMap<Id, Edition> = held
+        .iter()
+        .map(|(id, h)| (id.clone(), h.edition.clone()))
+        .collect();
     if let Err(errors) = outcome::check_rows(&rows, &known, &codes, file) {
-        return Ok(Imported { errors: Some(errors), ..Imported::default() });
+        return Ok(Imported {
+            errors: Some(errors),
+            ..Imported::default()
+        });
     }
     let mut plans: BTreeMap<i16, ExecutivePlan> = BTreeMap::new();
     let mut recorded: BTreeMap<(String, Id), OutcomeRow> = BTreeMap::new();
@@ -133,33 +181,53 @@ pub async fn import(node: &Node, bytes: Vec<u8>, file: &str, correct: bool) -> R
             plans.insert(held.pe_year, plan);
         }
     }
-    let mut errors = RowErrors { file: file.to_owned(), shown: Vec::new(), total: 0 };
+    let mut errors = RowErrors {
+        file: file.to_owned(),
+        shown: Vec::new(),
+        total: 0,
+    };
     let mut writes = Vec::new();
     let mut unchanged = 0;
     for (place, row) in rows.into_iter().enumerate() {
         let line = place as u64 + 2;
         let targets = held.get(&row.edition).and_then(|h| {
             let plan = plans.get(&h.pe_year)?;
-            plan.intervention(&h.edition.intervention).map(|i| i.targets.as_slice())
+            plan.intervention(&h.edition.intervention)
+                .map(|i| i.targets.as_slice())
         });
         if !is_target(targets.unwrap_or_default(), &row.profession, &codes) {
             let problem = format!("not a target of the intervention of edition {}", row.edition);
             let remedy = "correct the profession, or share a plan whose intervention is for it";
-            refuse(&mut errors, line, "profession", row.profession.as_str(), problem, remedy);
+            refuse(
+                &mut errors,
+                line,
+                "profession",
+                row.profession.as_str(),
+                problem,
+                remedy,
+            );
         }
         let key = (row.learner.clone(), row.edition.clone());
         match compare(recorded.get(&key), &row) {
             Change::None => unchanged += 1,
-            Change::Contradiction { column, recorded, told } if !correct => {
+            Change::Contradiction {
+                column,
+                recorded,
+                told,
+            } if !correct => {
                 let problem = format!("`{recorded}` is recorded");
-                let remedy = "keep the recorded fact, or import the file as a correction with --correction REASON";
+                let remedy =
+                    "keep the recorded fact, or import the file as a correction with --correction REASON";
                 refuse(&mut errors, line, column, &told, problem, remedy);
             }
             Change::Write | Change::Contradiction { .. } => writes.push(row),
         }
     }
     if errors.total > 0 {
-        return Ok(Imported { errors: Some(errors), ..Imported::default() });
+        return Ok(Imported {
+            errors: Some(errors),
+            ..Imported::default()
+        });
     }
     // Sorted by key: neighbours are written together.
     writes.sort_by(|a, b| (&a.learner, &a.edition).cmp(&(&b.learner, &b.edition)));
@@ -169,10 +237,17 @@ pub async fn import(node: &Node, bytes: Vec<u8>, file: &str, correct: bool) -> R
         put(&mut tx, row).await?;
     }
     for id in touched {
-        tx.query(editions::RECORDED).bind(id.to_string()).execute().await?;
+        tx.query(editions::RECORDED)
+            .bind(id.to_string())
+            .execute()
+            .await?;
     }
     tx.commit().await?;
-    Ok(Imported { accepted, unchanged, errors: None })
+    Ok(Imported {
+        accepted,
+        unchanged,
+        errors: None,
+    })
 }
 
 fn refuse(errors: &mut RowErrors, line: u64, column: &str, value: &str, problem: String, remedy: &str) {
@@ -211,11 +286,18 @@ pub async fn of_year(tx: &mut Tx, year: i16) -> Result<Vec<OutcomeRow>, StoreErr
     rows.into_iter().map(parse).collect()
 }
 
-fn parse((learner, edition, profession, enrolled, started, completed, passed, credited): Row) -> Result<OutcomeRow, StoreError> {
-    let corrupt =
-        |column| StoreError::Corrupt { table: "local_outcome", column, key: format!("a learner of edition {edition}") };
+fn parse(
+    (learner, edition, profession, enrolled, started, completed, passed, credited): Row,
+) -> Result<OutcomeRow, StoreError> {
+    let corrupt = |column| StoreError::Corrupt {
+        table: "local_outcome",
+        column,
+        key: format!("a learner of edition {edition}"),
+    };
     let day = |column, text: Option<String>| {
-        text.map(|t| parse_day(&t)).transpose().map_err(|_| corrupt(column))
+        text.map(|t| parse_day(&t))
+            .transpose()
+            .map_err(|_| corrupt(column))
     };
     let flag = |column, text: Option<String>| match text.as_deref() {
         None => Ok(None),
@@ -237,16 +319,34 @@ fn parse((learner, edition, profession, enrolled, started, completed, passed, cr
 
 /// The answer to an import.
 pub fn answer(imported: &Imported) -> wire::ImportOutcomesResponse {
-    let file = imported.errors.as_ref().map(|e| e.file.as_str()).unwrap_or_default();
-    let shown = imported.errors.as_ref().map(|e| e.shown.as_slice()).unwrap_or_default();
+    let file = imported
+        .errors
+        .as_ref()
+        .map(|e| e.file.as_str())
+        .unwrap_or_default();
+    let shown = imported
+        .errors
+        .as_ref()
+        .map(|e| e.shown.as_slice())
+        .unwrap_or_default();
     let rows = shown.iter().map(|e| {
         let [value, problem, remedy] = [e.value.clone(), e.problem.clone(), e.remedy.clone()];
-        vec![file.to_owned(), e.line.to_string(), e.column.clone(), value, problem, remedy]
+        vec![
+            file.to_owned(),
+            e.line.to_string(),
+            e.column.clone(),
+            value,
+            problem,
+            remedy,
+        ]
     });
     wire::ImportOutcomesResponse {
         accepted: imported.accepted,
         unchanged: imported.unchanged,
-        errors: Some(listing(&["file", "row", "field", "value", "error", "remedy"], rows)),
+        errors: Some(listing(
+            &["file", "row", "field", "value", "error", "remedy"],
+            rows,
+        )),
         errors_total: imported.errors.as_ref().map_or(0, |e| e.total as u64),
     }
 }
@@ -286,10 +386,18 @@ mod tests {
         let codes = CodeLists::builtin();
         let code = |text: &str| text.parse::<Code>().unwrap();
         let targets = [code("C1"), code("C2.06")];
-        for (profession, admitted) in
-            [("C1.02", true), ("C2.06", true), ("C2.07", false), ("C3.01", false), ("UNSPECIFIED", true)]
-        {
-            assert_eq!(is_target(&targets, &code(profession), codes), admitted, "{profession}");
+        for (profession, admitted) in [
+            ("C1.02", true),
+            ("C2.06", true),
+            ("C2.07", false),
+            ("C3.01", false),
+            ("UNSPECIFIED", true),
+        ] {
+            assert_eq!(
+                is_target(&targets, &code(profession), codes),
+                admitted,
+                "{profession}"
+            );
         }
         assert!(is_target(&[], &code("C3.01"), codes));
     }

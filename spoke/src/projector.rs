@@ -12,12 +12,14 @@ use raccordo_store::{Tx, dump::Table, migration::Migration, table};
 
 pub(crate) const FEDERATION: &str = "INSERT INTO proj_federation (ledger, federation, test, report_due_days)
     VALUES ($1, $2, $3, $4)";
-pub(crate) const CODE_LISTS: &str = "INSERT INTO proj_code_lists (version, idx, recorded_us) VALUES ($1, $2, $3)
+pub(crate) const CODE_LISTS: &str =
+    "INSERT INTO proj_code_lists (version, idx, recorded_us) VALUES ($1, $2, $3)
     ON CONFLICT (version) DO NOTHING";
 pub(crate) const SYLLABUS: &str = "INSERT INTO proj_syllabus
     (syllabus, version, idx, title, level, area, minutes, recorded_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
     ON CONFLICT (syllabus, version) DO NOTHING";
-pub(crate) const KIT: &str = "INSERT INTO proj_kit (kit, version, idx, leaf_hash, title, syllabus, manifest, files,
+pub(crate) const KIT: &str =
+    "INSERT INTO proj_kit (kit, version, idx, leaf_hash, title, syllabus, manifest, files,
     bytes, recorded_us, withdrawn, withdrawn_reason) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, '')
     ON CONFLICT (kit, version) DO NOTHING";
 pub(crate) const WITHDRAW: &str =
@@ -31,7 +33,8 @@ pub(crate) const ADOPTION: &str = "INSERT INTO proj_adoption (kit, version, idx,
     state = excluded.state, reason = excluded.reason, recorded_us = excluded.recorded_us";
 pub(crate) const PO_VERSION: &str = "INSERT INTO proj_po_version
     (ledger, idx, version, leaf_hash, interventions, approved, recorded_us) VALUES ($1, $2, $3, $4, $5, $6, $7)";
-pub(crate) const PO_DECISION: &str = "INSERT INTO proj_po_decision (idx, submission_idx, verdict, reasons, recorded_us)
+pub(crate) const PO_DECISION: &str =
+    "INSERT INTO proj_po_decision (idx, submission_idx, verdict, reasons, recorded_us)
     VALUES ($1, $2, $3, $4, $5)";
 pub(crate) const PE_VERSION: &str = "INSERT INTO proj_pe_version
     (idx, year, version, po_version, leaf_hash, interventions, recorded_us) VALUES ($1, $2, $3, $4, $5, $6, $7)";
@@ -44,8 +47,20 @@ pub(crate) const REPORT_VERDICT: &str = "INSERT INTO proj_report_verdict
 
 /// The statements of this room.
 pub(crate) const STATEMENTS: &[&str] = &[
-    FEDERATION, CODE_LISTS, SYLLABUS, KIT, WITHDRAW, PHASE, UNSERVE, ADOPTION, PO_VERSION, PO_DECISION, PE_VERSION,
-    PE_OBSERVATION, REPORT, REPORT_VERDICT,
+    FEDERATION,
+    CODE_LISTS,
+    SYLLABUS,
+    KIT,
+    WITHDRAW,
+    PHASE,
+    UNSERVE,
+    ADOPTION,
+    PO_VERSION,
+    PO_DECISION,
+    PE_VERSION,
+    PE_OBSERVATION,
+    REPORT,
+    REPORT_VERDICT,
 ];
 
 const MIGRATIONS: &[Migration] = &[Migration {
@@ -195,9 +210,15 @@ async fn hub(tx: &mut Tx, entry: &Entry, act: &Act, me: NodeId) -> Result<(), Ap
                 .await?;
         }
         Act::CodeListsPublished(codes) => {
-            let query = tx.query(CODE_LISTS).bind(i64::from(codes.version())).bind(index).bind(at);
+            let query = tx
+                .query(CODE_LISTS)
+                .bind(i64::from(codes.version()))
+                .bind(index)
+                .bind(at);
             let changed = query.execute().await?;
-            published_once(changed, || format!("version {} of the code lists", codes.version()))?;
+            published_once(changed, || {
+                format!("version {} of the code lists", codes.version())
+            })?;
         }
         Act::SyllabusPublished(syllabus) => {
             let changed = tx
@@ -232,7 +253,10 @@ async fn hub(tx: &mut Tx, entry: &Entry, act: &Act, me: NodeId) -> Result<(), Ap
             published_once(changed, || format!("kit {}", kit.descriptor.kit))?;
         }
         Act::KitWithdrawn { kit, reason } => {
-            let query = tx.query(WITHDRAW).bind(kit.id.to_string()).bind(kit.version.to_string());
+            let query = tx
+                .query(WITHDRAW)
+                .bind(kit.id.to_string())
+                .bind(kit.version.to_string());
             if query.bind(reason.clone()).execute().await? == 0 {
                 return Err(ApplyError::refused(
                     format!("kit {kit} is withdrawn, but was never published"),
@@ -252,17 +276,28 @@ async fn hub(tx: &mut Tx, entry: &Entry, act: &Act, me: NodeId) -> Result<(), Ap
                 .execute()
                 .await?;
         }
-        Act::PoDecision { submission, verdict, reasons } if submission.node == me => {
+        Act::PoDecision {
+            submission,
+            verdict,
+            reasons,
+        } if submission.node == me => {
             tx.query(PO_DECISION)
                 .bind(index)
                 .bind(submission.index as i64)
-                .bind(raccordo_model::operational_plan::PoState::from(*verdict).as_str().to_owned())
+                .bind(
+                    raccordo_model::operational_plan::PoState::from(*verdict)
+                        .as_str()
+                        .to_owned(),
+                )
                 .bind(reasons.clone())
                 .bind(at)
                 .execute()
                 .await?;
         }
-        Act::PeObservation { submission, observations } if submission.node == me => {
+        Act::PeObservation {
+            submission,
+            observations,
+        } if submission.node == me => {
             for (place, observation) in observations.iter().enumerate() {
                 let intervention = observation.intervention.as_ref().map(ToString::to_string);
                 tx.query(PE_OBSERVATION)
@@ -276,7 +311,11 @@ async fn hub(tx: &mut Tx, entry: &Entry, act: &Act, me: NodeId) -> Result<(), Ap
                     .await?;
             }
         }
-        Act::ReportVerdict { submission, accepted, reasons } if submission.node == me => {
+        Act::ReportVerdict {
+            submission,
+            accepted,
+            reasons,
+        } if submission.node == me => {
             tx.query(REPORT_VERDICT)
                 .bind(index)
                 .bind(submission.index as i64)

@@ -39,23 +39,37 @@ pub struct Recorded {
 
 /// The act at a place of a ledger; `None` when its body was erased or is not here.
 pub async fn act_at(tx: &mut Tx, ledger: NodeId, index: u64) -> Result<Option<Recorded>, NodeError> {
-    let Some(stored) = entries::get(tx, ledger, index).await? else { return Ok(None) };
+    let Some(stored) = entries::get(tx, ledger, index).await? else {
+        return Ok(None);
+    };
     let entry = node::parse(stored)?;
-    let unreadable = |why: String| NodeError::Unreadable { node: ledger, index, why };
-    let raccordo_model::kind::Kind::Known(kind) = entry.header.kind else { return Ok(None) };
+    let unreadable = |why: String| NodeError::Unreadable {
+        node: ledger,
+        index,
+        why,
+    };
+    let raccordo_model::kind::Kind::Known(kind) = entry.header.kind else {
+        return Ok(None);
+    };
     let Some(body) = &entry.body else { return Ok(None) };
     let bytes = raccordo_proto::entry::unpack_body(&entry.header, &body.stored)
         .map_err(|e| unreadable(e.to_string()))?;
     let act = Act::decode(kind, &bytes).map_err(|e| unreadable(e.to_string()))?;
-    Ok(Some(Recorded { entry: entry.reference(), at: entry.header.recorded_at, act }))
+    Ok(Some(Recorded {
+        entry: entry.reference(),
+        at: entry.header.recorded_at,
+        act,
+    }))
 }
 
 /// The latest code lists of the centre; those compiled in until the centre has published any.
 pub async fn code_lists(tx: &mut Tx) -> Result<Cow<'static, CodeLists>, NodeError> {
     let row: Option<(i64,)> = tx.query(LATEST_CODE_LISTS).fetch_optional().await?;
     if let Some((index,)) = row
-        && let Some(Recorded { act: Act::CodeListsPublished(codes), .. }) =
-            act_at(tx, NodeId::Hub, index as u64).await?
+        && let Some(Recorded {
+            act: Act::CodeListsPublished(codes),
+            ..
+        }) = act_at(tx, NodeId::Hub, index as u64).await?
     {
         return Ok(Cow::Owned(codes));
     }
@@ -65,27 +79,42 @@ pub async fn code_lists(tx: &mut Tx) -> Result<Cow<'static, CodeLists>, NodeErro
 /// Days after the end of a month at which its report is due.
 pub async fn report_due_days(tx: &mut Tx) -> Result<u32, StoreError> {
     let row: Option<(i64,)> = tx.query(DUE_DAYS).fetch_optional().await?;
-    Ok(row.and_then(|(days,)| u32::try_from(days).ok()).unwrap_or(DUE_DAYS_DEFAULT))
+    Ok(row
+        .and_then(|(days,)| u32::try_from(days).ok())
+        .unwrap_or(DUE_DAYS_DEFAULT))
 }
 
 /// A subject of this program: identifiers are short and of printable ASCII, so it always is one.
 pub fn subject(text: impl Display) -> Result<Subject, NodeError> {
-    text.to_string().parse().map_err(|e| Refusal::new(RefusalKind::InvalidInput, e, "shorten the identifier").into())
+    text.to_string()
+        .parse()
+        .map_err(|e| Refusal::new(RefusalKind::InvalidInput, e, "shorten the identifier").into())
 }
 
 /// The program itself as an author, of entries that no person decided on: account of sixteen zero
 /// bytes, institution the region's three letters.
 pub fn program(node: &Node) -> Actor {
-    Actor { account: AccountId([0; 16]), institution: institution(node.me()) }
+    Actor {
+        account: AccountId([0; 16]),
+        institution: institution(node.me()),
+    }
 }
 
 /// The institution code of a region's own people: its three letters.
 pub fn institution(node: NodeId) -> String {
-    node.region().and_then(region::region).map_or_else(|| "REGION".into(), |r| r.short.to_ascii_uppercase())
+    node.region()
+        .and_then(region::region)
+        .map_or_else(|| "REGION".into(), |r| r.short.to_ascii_uppercase())
 }
 
 /// The answer to an act. `text` is one Italian sentence.
-pub fn receipt(entry: &EntryRef, size: u64, subject: &Subject, text: String, repeated: bool) -> wire::Receipt {
+pub fn receipt(
+    entry: &EntryRef,
+    size: u64,
+    subject: &Subject,
+    text: String,
+    repeated: bool,
+) -> wire::Receipt {
     wire::Receipt {
         entry: Some(raccordo_proto::entry::entry_ref_to_wire(entry)),
         ledger_size: size,
@@ -110,8 +139,12 @@ pub fn instant(us: Option<i64>) -> String {
 
 /// A kit version from its two parts, as a caller wrote them.
 pub fn versioned(kit: &str, version: &str) -> Result<Versioned, Refusal> {
-    let id: Id = kit.parse().map_err(|e| Refusal::invalid(e, "see `catalogue list`"))?;
-    let version = version.parse().map_err(|e| Refusal::invalid(e, "see `catalogue list`"))?;
+    let id: Id = kit
+        .parse()
+        .map_err(|e| Refusal::invalid(e, "see `catalogue list`"))?;
+    let version = version
+        .parse()
+        .map_err(|e| Refusal::invalid(e, "see `catalogue list`"))?;
     Ok(Versioned { id, version })
 }
 
@@ -122,7 +155,11 @@ pub fn stored<T: std::str::FromStr>(
     key: &str,
     text: &str,
 ) -> Result<T, StoreError> {
-    text.parse().map_err(|_| StoreError::Corrupt { table, column, key: key.into() })
+    text.parse().map_err(|_| StoreError::Corrupt {
+        table,
+        column,
+        key: key.into(),
+    })
 }
 
 /// At most 1 KiB of the first problems of a document, with how many there are: the text of a refusal.

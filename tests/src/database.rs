@@ -26,7 +26,9 @@ pub async fn engines(test: &str) -> Vec<TestDb> {
                 "{test}: RACCORDO_REQUIRE_POSTGRES is set and RACCORDO_TEST_POSTGRES names no server"
             );
             // Not `eprintln!`: the test harness would swallow it, and a skip must be seen.
-            let line = format!("SKIPPED on PostgreSQL: {test} (set RACCORDO_TEST_POSTGRES=postgres://USER@HOST/NAME)\n");
+            let line = format!(
+                "SKIPPED on PostgreSQL: {test} (set RACCORDO_TEST_POSTGRES=postgres://USER@HOST/NAME)\n"
+            );
             let _ = std::io::stderr().write_all(line.as_bytes());
         }
     }
@@ -38,16 +40,27 @@ pub async fn sqlite() -> TestDb {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let address = format!("sqlite:{}", folder.path().join("node.db").display());
     let db = Db::open(&address).await.expect("a fresh SQLite file opens");
-    TestDb { db, address, _folder: Some(folder) }
+    TestDb {
+        db,
+        address,
+        _folder: Some(folder),
+    }
 }
 
 /// A fresh schema on a PostgreSQL server.
 pub async fn postgres(server: &str) -> TestDb {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let unique = folder.path().file_name().and_then(|n| n.to_str()).unwrap_or("x").to_lowercase();
+    let unique = folder
+        .path()
+        .file_name()
+        .and_then(|n| n.to_str())
+        .unwrap_or("x")
+        .to_lowercase();
     let schema: String = unique.chars().filter(char::is_ascii_alphanumeric).collect();
     let schema = format!("t_{schema}_{}", std::process::id());
-    let admin = sqlx::PgPool::connect(server).await.expect("the PostgreSQL server of RACCORDO_TEST_POSTGRES answers");
+    let admin = sqlx::PgPool::connect(server)
+        .await
+        .expect("the PostgreSQL server of RACCORDO_TEST_POSTGRES answers");
     sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE SCHEMA {schema}")))
         .execute(&admin)
         .await
@@ -56,5 +69,9 @@ pub async fn postgres(server: &str) -> TestDb {
     let separator = if server.contains('?') { '&' } else { '?' };
     let address = format!("{server}{separator}options[search_path]={schema}");
     let db = Db::open(&address).await.expect("the schema opens");
-    TestDb { db, address, _folder: Some(folder) }
+    TestDb {
+        db,
+        address,
+        _folder: Some(folder),
+    }
 }

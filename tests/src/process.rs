@@ -5,9 +5,13 @@ use std::{
     collections::BTreeMap,
     env, fs,
     io::{BufRead, BufReader},
+    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::mpsc,
+    sync::{
+        atomic::{AtomicU16, Ordering},
+        mpsc,
+    },
     thread,
     time::Duration,
 };
@@ -21,8 +25,30 @@ pub fn program(name: &str) -> PathBuf {
     let test = env::current_exe().expect("the test knows its own path");
     let folder = test.ancestors().nth(2).expect("target/debug/deps/<test>");
     let path = folder.join(name);
-    assert!(path.exists(), "{} is not built: run `cargo test --workspace`", path.display());
+    assert!(
+        path.exists(),
+        "{} is not built: run `cargo test --workspace`",
+        path.display()
+    );
     path
+}
+
+/// An address of this machine that nobody listens on, below the ports that the system hands out.
+pub fn free_address() -> Result<String> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Several test programs run at once: each begins elsewhere.
+    let first = std::process::id() as u16;
+    for _ in 0..1_000 {
+        let port = 20_000
+            + first
+                .wrapping_mul(37)
+                .wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed))
+                % 12_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(format!("127.0.0.1:{port}"));
+        }
+    }
+    bail!("no free port")
 }
 
 /// What a finished command printed.
@@ -40,7 +66,12 @@ impl Finished {
     /// Fails with everything that was printed unless the code is 0.
     pub fn ok(self) -> Result<Self> {
         if self.code != 0 {
-            bail!("exit code {}\n--- stdout\n{}\n--- stderr\n{}", self.code, self.stdout, self.stderr);
+            bail!(
+                "exit code {}\n--- stdout\n{}\n--- stderr\n{}",
+                self.code,
+                self.stdout,
+                self.stderr
+            );
         }
         Ok(self)
     }
@@ -63,14 +94,20 @@ impl From<Output> for Finished {
 
 /// Runs a shipped command to its end.
 pub fn run(name: &str, arguments: &[&str]) -> Result<Finished> {
-    let output = command(name, arguments).output().with_context(|| format!("{name} {arguments:?}"))?;
+    let output = command(name, arguments)
+        .output()
+        .with_context(|| format!("{name} {arguments:?}"))?;
     Ok(output.into())
 }
 
 /// A shipped command with an environment that is the test's own.
 pub fn command(name: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program(name));
-    command.args(arguments).env("NO_COLOR", "1").env_remove("RACCORDO_TOKEN").env_remove("RACCORDO_TOKEN_FILE");
+    command
+        .args(arguments)
+        .env("NO_COLOR", "1")
+        .env_remove("RACCORDO_TOKEN")
+        .env_remove("RACCORDO_TOKEN_FILE");
     command
 }
 
@@ -91,7 +128,10 @@ impl Serving {
         let stderr = fs::OpenOptions::new().create(true).append(true).open(&log)?;
         let mut arguments = vec!["serve", "--data", data.to_str().context("a UTF-8 path")?];
         arguments.extend_from_slice(extra);
-        let mut child = command(name, &arguments).stdout(Stdio::piped()).stderr(stderr).spawn()?;
+        let mut child = command(name, &arguments)
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .spawn()?;
         let stdout = child.stdout.take().context("a pipe")?;
         let (send, receive) = mpsc::channel();
         // Reads on for ever so that the node never blocks on its pipe; ends with the process.
@@ -100,9 +140,16 @@ impl Serving {
                 let _ = send.send(line);
             }
         });
-        let mut serving = Self { child, log, addresses: BTreeMap::new() };
+        let mut serving = Self {
+            child,
+            log,
+            addresses: BTreeMap::new(),
+        };
         let line = receive.recv_timeout(READY_WITHIN).with_context(|| {
-            format!("{name} said nothing:\n{}", fs::read_to_string(&serving.log).unwrap_or_default())
+            format!(
+                "{name} said nothing:\n{}",
+                fs::read_to_string(&serving.log).unwrap_or_default()
+            )
         })?;
         for word in line.split_whitespace() {
             if let Some((key, value)) = word.split_once('=') {
@@ -132,7 +179,10 @@ impl Serving {
     /// Peak resident memory so far, in bytes (Linux: VmHWM).
     pub fn peak_memory(&self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find(|l| l.starts_with("VmHWM:")).context("VmHWM")?;
+        let line = status
+            .lines()
+            .find(|l| l.starts_with("VmHWM:"))
+            .context("VmHWM")?;
         let kib: u64 = line.split_whitespace().nth(1).context("a number")?.parse()?;
         Ok(kib * 1_024)
     }

@@ -32,7 +32,12 @@ impl Proxy {
         let (down, up) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let cut_at = Arc::new(AtomicU64::new(u64::MAX));
         let (cut, cuts) = watch::channel(0);
-        let pass = Pass { down: down.clone(), up: up.clone(), cut_at: cut_at.clone(), cut: cut.clone() };
+        let pass = Pass {
+            down: down.clone(),
+            up: up.clone(),
+            cut_at: cut_at.clone(),
+            cut: cut.clone(),
+        };
         let target = target.to_owned();
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -44,7 +49,14 @@ impl Proxy {
                 });
             }
         });
-        Ok(Self { address, down, up, cut, cut_at, task })
+        Ok(Self {
+            address,
+            down,
+            up,
+            cut,
+            cut_at,
+            task,
+        })
     }
 
     /// Bytes from the target to its clients so far.

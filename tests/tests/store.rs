@@ -98,6 +98,28 @@ async fn entries_come_back_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn many_entries_at_once_are_the_same_as_one_by_one() {
+    for engine in migrated("many entries").await {
+        // Sixteen rows make a statement: none, one less, as many, two statements and a rest.
+        let mut from = 0;
+        let mut tx = engine.db.write().await.unwrap();
+        for count in [0, 15, 16, 37] {
+            let body = |n: u64| (n % 3 != 0).then_some(vec![n as u8; n as usize]);
+            let written: Vec<_> = (from..from + count).map(|n| entry(n, body(n).as_deref())).collect();
+            entries::insert(&mut tx, &written).await.unwrap();
+            assert_eq!(entries::range(&mut tx, NodeId::Hub, from, from + count).await.unwrap(), written);
+            from += count;
+        }
+        let mut other: Vec<_> = (0..20).map(|n| entry(n, None)).collect();
+        other.iter_mut().for_each(|e| e.node = region());
+        other.extend((from..from + 20).map(|n| entry(n, Some(b"corpo"))));
+        entries::insert(&mut tx, &other).await.unwrap();
+        assert_eq!(entries::range(&mut tx, region(), 0, 99).await.unwrap(), other[..20]);
+        assert_eq!(entries::range(&mut tx, NodeId::Hub, from, 999).await.unwrap(), other[20..]);
+    }
+}
+
+#[tokio::test]
 async fn the_head_moves_by_compare_and_swap_only() {
     for engine in migrated("heads").await {
         let mut tx = engine.db.write().await.unwrap();

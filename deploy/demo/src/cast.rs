@@ -39,7 +39,11 @@ impl Parts {
     /// The parts among `cast`.
     pub(crate) fn of(cast: &[&'static Region]) -> Self {
         let or = |wanted: &'static str, instead: &'static str| {
-            if cast.iter().any(|r| r.code.as_str() == wanted) { wanted } else { instead }
+            if cast.iter().any(|r| r.code.as_str() == wanted) {
+                wanted
+            } else {
+                instead
+            }
         };
         Self {
             changes_requested: "140",

@@ -43,7 +43,12 @@ pub(crate) struct Node {
 
 impl Node {
     fn new(dir: &Path, name: String, program: Program) -> Self {
-        Self { data: dir.join(&name), name, program, running: Mutex::new(None) }
+        Self {
+            data: dir.join(&name),
+            name,
+            program,
+            running: Mutex::new(None),
+        }
     }
 
     /// Serves until it is stopped or killed.
@@ -71,7 +76,12 @@ impl Node {
 
     /// An address of its ready line: `api`, `exchange` or `admin`.
     pub(crate) async fn address(&self, name: &str) -> String {
-        self.running.lock().await.as_ref().map(|r| r.address(name).to_owned()).unwrap_or_default()
+        self.running
+            .lock()
+            .await
+            .as_ref()
+            .map(|r| r.address(name).to_owned())
+            .unwrap_or_default()
     }
 }
 
@@ -95,24 +105,48 @@ pub(crate) struct Federation {
     spokes: BTreeMap<&'static str, Node>,
     /// What was tried on the way and must have been refused, or must have held.
     lines: Lock<Vec<Line>>,
+    /// Identifier of the token that is revoked in the proof.
+    revocable: Lock<Option<String>>,
 }
 
 impl Federation {
     /// A federation of the regions `cast` in the folder `dir`; nothing is started yet.
-    pub(crate) fn new(tools: Tools, stage: Stage, dir: PathBuf, seed: u64, cast: Vec<&'static Region>) -> Result<Self> {
+    pub(crate) fn new(
+        tools: Tools,
+        stage: Stage,
+        dir: PathBuf,
+        seed: u64,
+        cast: Vec<&'static Region>,
+    ) -> Result<Self> {
         for folder in ["bundles", "tokens", "inputs", "kits", "logs"] {
             fs::create_dir_all(dir.join(folder))?;
         }
         let node = |code: &str| Node::new(&dir, format!("spoke-{code}"), Program::Spoke);
-        let spokes = cast.iter().map(|r| (r.code.as_str(), node(r.code.as_str()))).collect();
+        let spokes = cast
+            .iter()
+            .map(|r| (r.code.as_str(), node(r.code.as_str())))
+            .collect();
         let hub = Node::new(&dir, "hub".into(), Program::Hub);
         let parts = Parts::of(&cast);
-        Ok(Self { tools, stage, dir, seed, cast, parts, hub, spokes, lines: Lock::default() })
+        Ok(Self {
+            tools,
+            stage,
+            dir,
+            seed,
+            cast,
+            parts,
+            hub,
+            spokes,
+            lines: Lock::default(),
+            revocable: Lock::default(),
+        })
     }
 
     /// The Spoke of a region.
     pub(crate) fn spoke(&self, code: &str) -> Result<&Node> {
-        self.spokes.get(code).with_context(|| format!("nessuna regione {code} in questa dimostrazione"))
+        self.spokes
+            .get(code)
+            .with_context(|| format!("nessuna regione {code} in questa dimostrazione"))
     }
 
     /// Every node, the Hub first.
@@ -123,7 +157,8 @@ impl Federation {
     /// A command at the Hub by a person, whose token file bears the name `who`.
     pub(crate) fn at_hub<'a>(&self, who: &str, args: impl IntoIterator<Item = &'a str>) -> Call<'_> {
         let call = self.tools.call(Program::Hub).args(args);
-        call.option("--data", &self.hub.data).option("--token-file", self.token(who))
+        call.option("--data", &self.hub.data)
+            .option("--token-file", self.token(who))
     }
 
     /// A command at a Spoke by its first administrator.
@@ -133,7 +168,11 @@ impl Federation {
     }
 
     /// A command of the working group with the token file `token`.
-    pub(crate) async fn at_gdl<'a>(&self, token: &Path, args: impl IntoIterator<Item = &'a str>) -> Result<Call<'_>> {
+    pub(crate) async fn at_gdl<'a>(
+        &self,
+        token: &Path,
+        args: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Call<'_>> {
         let context = ClientContext::read(&self.hub.data)?;
         let call = self.tools.call(Program::Gdl).args(args);
         Ok(call
@@ -161,7 +200,9 @@ impl Federation {
         let (work, advance) = (&work, &bar);
         stream::iter(self.cast.iter().copied())
             .map(|region| async move {
-                work(region).await.with_context(|| format!("regione {} ({})", region.code, region.name))?;
+                work(region)
+                    .await
+                    .with_context(|| format!("regione {} ({})", region.code, region.name))?;
                 advance.inc(1);
                 Ok::<_, anyhow::Error>(())
             })
@@ -174,12 +215,18 @@ impl Federation {
 
     /// Sets the Hub's business clock.
     pub(crate) async fn hub_clock(&self, instant: &str) -> Result<()> {
-        self.at_hub("amministratore", ["clock", "set", instant]).run().await.map(drop)
+        self.at_hub("amministratore", ["clock", "set", instant])
+            .run()
+            .await
+            .map(drop)
     }
 
     /// Sets a Spoke's business clock.
     pub(crate) async fn spoke_clock(&self, code: &str, instant: &str) -> Result<()> {
-        self.at_spoke(code, ["clock", "set", instant]).run().await.map(drop)
+        self.at_spoke(code, ["clock", "set", instant])
+            .run()
+            .await
+            .map(drop)
     }
 
     /// Writes a file below the folder; returns its path.
@@ -201,10 +248,30 @@ impl Federation {
 
     /// Remembers whether a command was refused for want of a right (4) or as a contradiction (5).
     pub(crate) fn prove_refused(&self, what: &str, answer: &Answer) {
-        let said = answer.err.lines().rfind(|l| l.starts_with("errore: ")).unwrap_or("errore: (nulla)");
+        let said = answer
+            .err
+            .lines()
+            .rfind(|l| l.starts_with("errore: "))
+            .unwrap_or("errore: (nulla)");
         let held = matches!(answer.code, 4 | 5);
-        let text = format!("{what}: codice {}, «{}»", answer.code, said.trim_start_matches("errore: "));
+        let text = format!(
+            "{what}: codice {}, «{}»",
+            answer.code,
+            said.trim_start_matches("errore: ")
+        );
         self.prove(Line::new(text, held));
+    }
+
+    /// Remembers the identifier of the token that is revoked in the proof.
+    pub(crate) fn set_revocable(&self, id: String) {
+        if let Ok(mut revocable) = self.revocable.lock() {
+            *revocable = Some(id);
+        }
+    }
+
+    /// The identifier of the token that is revoked in the proof.
+    pub(crate) fn revocable(&self) -> Option<String> {
+        self.revocable.lock().ok()?.clone()
     }
 
     /// The lines so far.
@@ -247,6 +314,9 @@ impl ClientContext {
             let line = line.with_context(|| format!("{}: manca {key}", path.display()))?;
             serde_json::from_str(line).with_context(|| format!("{}: {key}", path.display()))
         };
-        Ok(Self { server_name: value("server_name")?, ca: data.join(value("ca")?) })
+        Ok(Self {
+            server_name: value("server_name")?,
+            ca: data.join(value("ca")?),
+        })
     }
 }

@@ -6,7 +6,11 @@
 
 use crate::{cast::TOSCANA, random::Random};
 use jiff::{ToSpan as _, civil::Date};
-use raccordo_model::{period::Period, region::Region, taxonomy::{CodeLists, Dimension}};
+use raccordo_model::{
+    period::Period,
+    region::Region,
+    taxonomy::{CodeLists, Dimension},
+};
 use std::collections::BTreeSet;
 
 /// The months that are run.
@@ -82,17 +86,22 @@ impl Story {
     /// Invents a region's months. `late`: the months (by index) of which some rows are told late.
     pub(crate) fn invent(region: &Region, seed: u64, late: &[usize]) -> Self {
         let mut random = Random::new(seed, region.code.as_str());
-        let mut story = Self { short: region.short.clone(), courses: courses(region), editions: vec![], fates: vec![] };
+        let mut story = Self {
+            short: region.short.clone(),
+            courses: courses(region),
+            editions: vec![],
+            fates: vec![],
+        };
         let rows = (region.staff + region.mmg + region.pls) / STAFF_PER_ROW;
-        let mut people: Vec<Vec<(usize, String)>> = vec![Vec::new(); story.courses.len()];
+        let mut people: Vec<(usize, String)> = Vec::new();
         let mut next_learner = 1;
-        for month in 0..MONTHS.len() {
+        for (month, month_share) in MONTH_SHARES.into_iter().enumerate() {
             for course in 0..story.courses.len() {
                 let plan = story.courses[course].clone();
                 let (day, count) = match plan.fixed {
                     Some((m, day, count)) if m == month => (Some(day), count),
                     Some(_) => continue,
-                    None => (None, (rows as usize * plan.share * MONTH_SHARES[month]).div_ceil(10_000)),
+                    None => (None, (rows as usize * plan.share * month_share).div_ceil(10_000)),
                 };
                 for (nth, start) in (0..count).step_by(plan.capacity).enumerate() {
                     let size = plan.capacity.min(count - start);
@@ -100,16 +109,18 @@ impl Story {
                     let mut here = BTreeSet::new();
                     for _ in 0..size {
                         // Some have been in another edition: people are fewer than rows.
-                        let known = people.concat();
-                        let again = known.get(random.below(known.len() * 6)).cloned().filter(|(n, p)| {
-                            !here.contains(n) && plan.targets.iter().any(|t| p.starts_with(t))
-                        });
+                        let again = people
+                            .get(random.below(people.len() * 6))
+                            .cloned()
+                            .filter(|(n, p)| {
+                                !here.contains(n) && plan.targets.iter().any(|t| p.starts_with(t))
+                            });
                         let (learner, profession) = again.unwrap_or_else(|| {
                             next_learner += 1;
                             (next_learner - 1, profession(region, plan.targets, &mut random))
                         });
                         here.insert(learner);
-                        people[course].push((learner, profession.clone()));
+                        people.push((learner, profession.clone()));
                         story.add_fate(edition, learner, profession, &mut random);
                     }
                 }
@@ -121,33 +132,65 @@ impl Story {
         story
     }
 
-    fn add_edition(&mut self, month: usize, course: usize, nth: usize, day: Option<i8>, random: &mut Random) -> usize {
+    fn add_edition(
+        &mut self,
+        month: usize,
+        course: usize,
+        nth: usize,
+        day: Option<i8>,
+        random: &mut Random,
+    ) -> usize {
         let first = period(month).first_day();
         let offset = day.map_or_else(|| 1 + random.below(20) as i32, |day| i32::from(day) - 1);
         let start = first.saturating_add(offset.days());
         let plan = &self.courses[course];
-        let id = format!("{}-{}{:02}-{}-{}", self.short, 2023, MONTHS[month], course + 1, nth + 1);
-        let end = start.saturating_add(plan.days.days());
-        self.editions.push(Edition { id, month, start, end, course });
+        let id = format!(
+            "{}-{}{:02}-{}-{}",
+            self.short,
+            2023,
+            MONTHS[month],
+            course + 1,
+            nth + 1
+        );
+        // An edition ends in the year of its plan.
+        let end = start
+            .saturating_add(plan.days.days())
+            .min(period(MONTHS.len() - 1).last_day());
+        self.editions.push(Edition {
+            id,
+            month,
+            start,
+            end,
+            course,
+        });
         self.editions.len() - 1
     }
 
     fn add_fate(&mut self, edition: usize, learner: usize, profession: String, random: &mut Random) {
-        let (plan, run) = (&self.courses[self.editions[edition].course], &self.editions[edition]);
+        let (plan, run) = (
+            &self.courses[self.editions[edition].course],
+            &self.editions[edition],
+        );
         let first = period(run.month).first_day();
         // Never before the month: earlier reports would have had to count them.
-        let enrolled = run.start.saturating_sub((random.below(10) as i32).days()).max(first);
+        let enrolled = run
+            .start
+            .saturating_sub((random.below(10) as i32).days())
+            .max(first);
         let started = random.percent(95).then(|| {
             let wait = if plan.days > 0 { random.below(5) as i32 } else { 0 };
             run.start.saturating_add(wait.days())
         });
         let completed = started.filter(|_| random.percent(88)).map(|day| {
-            let takes = if plan.days > 0 { random.below(plan.days as usize) as i32 } else { 0 };
+            let takes = if plan.days > 0 {
+                random.below(plan.days as usize) as i32
+            } else {
+                0
+            };
             day.saturating_add(takes.days()).min(run.end.max(day))
         });
         let passed = (plan.test && completed.is_some()).then(|| random.percent(93));
-        let credited = (plan.ecm && completed.is_some())
-            .then(|| passed != Some(false) && random.percent(97));
+        let credited = (plan.ecm && completed.is_some()).then(|| passed != Some(false) && random.percent(97));
         self.fates.push(Fate {
             learner,
             edition,
@@ -179,11 +222,18 @@ impl Story {
         let mut text = String::from("id,intervention,start,end,kit,test,minutes\n");
         for edition in self.editions.iter().filter(|e| e.month == month) {
             let plan = &self.courses[edition.course];
-            let kit = if plan.kit { format!("{kit}@{kit_version}") } else { String::new() };
+            let kit = if plan.kit {
+                format!("{kit}@{kit_version}")
+            } else {
+                String::new()
+            };
             let test = yes_no(Some(plan.test));
             let minutes = plan.minutes.map(|m| m.to_string()).unwrap_or_default();
             let Edition { id, start, end, .. } = edition;
-            text.push_str(&format!("{id},{},{start},{end},{kit},{test},{minutes}\n", plan.intervention));
+            text.push_str(&format!(
+                "{id},{},{start},{end},{kit},{test},{minutes}\n",
+                plan.intervention
+            ));
         }
         text
     }
@@ -191,13 +241,22 @@ impl Story {
     /// What is new at the end of a month: rows of its editions, and earlier rows that came further. Rows
     /// that are told late are left out.
     pub(crate) fn outcomes_csv(&self, month: usize) -> String {
-        self.csv(month, |fate, edition| if edition.month == month { !fate.late } else { fate.moved_in(month) })
+        self.csv(month, |fate, edition| {
+            if edition.month == month {
+                !fate.late
+            } else {
+                fate.moved_in(month)
+            }
+        })
     }
 
     /// The rows of a month that are told late, as they stand at its end; none: no part of this region.
     pub(crate) fn late_csv(&self, month: usize) -> Option<String> {
         let late = |fate: &Fate, edition: &Edition| edition.month == month && fate.late;
-        self.fates.iter().any(|f| late(f, &self.editions[f.edition])).then(|| self.csv(month, late))
+        self.fates
+            .iter()
+            .any(|f| late(f, &self.editions[f.edition]))
+            .then(|| self.csv(month, late))
     }
 
     fn csv(&self, month: usize, chosen: impl Fn(&Fate, &Edition) -> bool) -> String {
@@ -211,7 +270,13 @@ impl Story {
             }
             let by_then = |day: Option<Date>| day.filter(|d| *d <= end);
             let day = |day: Option<Date>| by_then(day).map(|d| d.to_string()).unwrap_or_default();
-            let result = |value| if by_then(fate.completed).is_some() { yes_no(value) } else { "" };
+            let result = |value| {
+                if by_then(fate.completed).is_some() {
+                    yes_no(value)
+                } else {
+                    ""
+                }
+            };
             text.push_str(&format!(
                 "{}-{:06},{},{},{},{},{},{},{}\n",
                 self.short,
@@ -269,16 +334,34 @@ fn courses(region: &Region) -> Vec<Course> {
         minutes: None,
         fixed: None,
     };
-    let online = |number, share| Course { ecm: true, test: true, kit: true, ..course(number, &["C1", "C2", "C3"], share, 120, 25) };
+    let online = |number, share| Course {
+        ecm: true,
+        test: true,
+        kit: true,
+        ..course(number, &["C1", "C2", "C3"], share, 120, 25)
+    };
     if region.code.as_str() == TOSCANA {
         return vec![
-            Course { fixed: Some((0, 16, 24)), ..course(1, &["C2", "C3"], 0, 24, 0) },
-            Course { fixed: Some((1, 7, 180)), ..course(2, &["C1", "C2", "C3"], 0, 180, 0) },
+            Course {
+                fixed: Some((0, 16, 24)),
+                ..course(1, &["C2", "C3"], 0, 24, 0)
+            },
+            Course {
+                fixed: Some((1, 7, 180)),
+                ..course(2, &["C1", "C2", "C3"], 0, 180, 0)
+            },
             online(3, 70),
-            Course { minutes: Some(120), ..course(4, &["C1"], 15, 20, 0) },
+            Course {
+                minutes: Some(120),
+                ..course(4, &["C1"], 15, 20, 0)
+            },
         ];
     }
-    let mut courses = vec![course(1, &["C2", "C3"], 5, 24, 0), online(2, 70), course(3, &["C1"], 15, 20, 0)];
+    let mut courses = vec![
+        course(1, &["C2", "C3"], 5, 24, 0),
+        online(2, 70),
+        course(3, &["C1"], 15, 20, 0),
+    ];
     if has_webinar(region) {
         courses.push(course(4, &["C3.02"], 10, 60, 0));
     }
@@ -303,7 +386,10 @@ fn profession(region: &Region, targets: &[&str], random: &mut Random) -> String 
     let doctors = (region.mmg + region.pls) as usize;
     let staff = region.staff as usize;
     let weights = [("C1", doctors), ("C2", staff * 7 / 10), ("C3", staff * 3 / 10)];
-    let open: Vec<_> = weights.iter().filter(|(c, _)| targets.iter().any(|t| t.starts_with(c))).collect();
+    let open: Vec<_> = weights
+        .iter()
+        .filter(|(c, _)| targets.iter().any(|t| t.starts_with(c)))
+        .collect();
     let mut draw = random.below(open.iter().map(|(_, w)| w).sum());
     let mut cluster = open.first().map_or("C2", |(c, _)| c);
     for (code, weight) in open {
@@ -314,11 +400,16 @@ fn profession(region: &Region, targets: &[&str], random: &mut Random) -> String 
         draw -= weight;
     }
     let fits = |code: &str| code.starts_with(cluster) && targets.iter().any(|t| code.starts_with(t));
-    let codes: Vec<&str> =
-        CodeLists::builtin().codes(Dimension::Profession).map(|(c, _)| c.as_str()).filter(|c| fits(c)).collect();
+    let codes: Vec<&str> = CodeLists::builtin()
+        .codes(Dimension::Profession)
+        .map(|(c, _)| c.as_str())
+        .filter(|c| fits(c))
+        .collect();
     // The lower of two draws: some professions are rarer than others.
     let at = random.below(codes.len()).min(random.below(codes.len()));
-    codes.get(at).map_or_else(|| raccordo_model::code::UNSPECIFIED.into(), |c| (*c).to_owned())
+    codes
+        .get(at)
+        .map_or_else(|| raccordo_model::code::UNSPECIFIED.into(), |c| (*c).to_owned())
 }
 
 #[cfg(test)]
@@ -329,7 +420,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn stories() -> Vec<Story> {
-        cast::choose(21).iter().map(|r| Story::invent(r, 1, &[0])).collect()
+        cast::choose(21)
+            .iter()
+            .map(|r| Story::invent(r, 1, &[0]))
+            .collect()
     }
 
     #[test]
@@ -357,7 +451,10 @@ mod tests {
         for story in stories() {
             let mut told = BTreeMap::new();
             for month in 0..MONTHS.len() {
-                for file in [Some(story.outcomes_csv(month)), story.late_csv(month)].into_iter().flatten() {
+                for file in [Some(story.outcomes_csv(month)), story.late_csv(month)]
+                    .into_iter()
+                    .flatten()
+                {
                     for row in parse_csv(file.as_bytes(), "o.csv").unwrap() {
                         told.insert((row.learner.clone(), row.edition.clone()), row);
                     }
@@ -376,7 +473,10 @@ mod tests {
     fn some_begin_in_one_month_and_complete_in_the_next() {
         let later = |s: &Story| {
             let end = |f: &Fate| period(s.editions[f.edition].month).last_day();
-            s.fates.iter().filter(|f| f.completed.is_some_and(|day| day > end(f))).count()
+            s.fates
+                .iter()
+                .filter(|f| f.completed.is_some_and(|day| day > end(f)))
+                .count()
         };
         assert!(stories().iter().map(later).sum::<usize>() > 100);
     }

@@ -78,29 +78,50 @@ impl Tools {
         for program in [Program::Hub, Program::Spoke, Program::Gdl] {
             let path = programs.join(program.name());
             if !path.is_file() {
-                bail!("{} non c'è: avviare la dimostrazione senza --skip-build", path.display());
+                bail!(
+                    "{} non c'è: avviare la dimostrazione senza --skip-build",
+                    path.display()
+                );
             }
         }
         fs::create_dir_all(&logs)?;
         let commands = Mutex::new(File::create(logs.join("commands.log"))?);
-        Ok(Self { programs, logs, commands, slots: Semaphore::new(PARALLEL) })
+        Ok(Self {
+            programs,
+            logs,
+            commands,
+            slots: Semaphore::new(PARALLEL),
+        })
+    }
+
+    /// Where the binary of `program` is.
+    pub(crate) fn path(&self, program: Program) -> PathBuf {
+        self.programs.join(program.name())
     }
 
     /// A command of `program`, to be completed.
     pub(crate) fn call(&self, program: Program) -> Call<'_> {
-        Call { tools: self, program, args: Vec::new() }
+        Call {
+            tools: self,
+            program,
+            args: Vec::new(),
+        }
     }
 
     /// The process of `program`, without what the caller's environment says about Raccordo.
     fn command(&self, program: Program) -> Command {
-        let mut command = Command::new(self.programs.join(program.name()));
+        let mut command = Command::new(self.path(program));
         for (key, _) in std::env::vars_os() {
             if key.to_string_lossy().starts_with("RACCORDO_") {
                 command.env_remove(key);
             }
         }
         // A group of its own: Ctrl-C on the terminal reaches the demo only, which ends its nodes in order.
-        command.env("NO_COLOR", "1").stdin(Stdio::null()).kill_on_drop(true).process_group(0);
+        command
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .process_group(0);
         command
     }
 
@@ -154,8 +175,16 @@ impl Call<'_> {
             out: text(output.stdout),
             err: text(output.stderr),
         };
-        let told = if answer.err.trim().is_empty() { String::new() } else { format!("\n{}", answer.err.trim_end()) };
-        self.tools.log(&format!("{:5.2} s  {:>3}  {shown}{told}", began.elapsed().as_secs_f64(), answer.code));
+        let told = if answer.err.trim().is_empty() {
+            String::new()
+        } else {
+            format!("\n{}", answer.err.trim_end())
+        };
+        self.tools.log(&format!(
+            "{:5.2} s  {:>3}  {shown}{told}",
+            began.elapsed().as_secs_f64(),
+            answer.code
+        ));
         Ok(answer)
     }
 
@@ -164,7 +193,11 @@ impl Call<'_> {
         let shown = self.shown();
         let answer = self.answer().await?;
         if answer.code != 0 {
-            let said = if answer.err.trim().is_empty() { answer.out.trim() } else { answer.err.trim() };
+            let said = if answer.err.trim().is_empty() {
+                answer.out.trim()
+            } else {
+                answer.err.trim()
+            };
             bail!("codice {} da: {shown}\n{said}", answer.code);
         }
         Ok(answer)
@@ -174,20 +207,28 @@ impl Call<'_> {
     pub(crate) async fn json(self) -> Result<Value> {
         let shown = self.shown();
         let answer = self.option("-o", "json").run().await?;
-        serde_json::from_str(&answer.out).with_context(|| format!("non è JSON: {shown}\n{}", answer.out.trim()))
+        serde_json::from_str(&answer.out)
+            .with_context(|| format!("non è JSON: {shown}\n{}", answer.out.trim()))
     }
 
     /// Runs it with a list as its output.
     pub(crate) async fn rows(self) -> Result<Vec<Row>> {
         let shown = self.shown();
         match self.json().await? {
-            Value::Array(rows) => Ok(rows.into_iter().filter_map(|row| row.as_object().cloned()).collect()),
+            Value::Array(rows) => Ok(rows
+                .into_iter()
+                .filter_map(|row| row.as_object().cloned())
+                .collect()),
             _ => bail!("non è una lista: {shown}"),
         }
     }
 
     fn shown(&self) -> String {
-        let args: Vec<_> = self.args.iter().map(|a| a.to_string_lossy().into_owned()).collect();
+        let args: Vec<_> = self
+            .args
+            .iter()
+            .map(|a| a.to_string_lossy().into_owned())
+            .collect();
         format!("{} {}", self.program.name(), args.join(" "))
     }
 }
@@ -256,7 +297,10 @@ impl Running {
             Ok(None)
         };
         let refused = || format!("il nodo {node} non si è avviato; si veda {}", path.display());
-        let ready = time::timeout(READY_TIMEOUT, ready).await.with_context(refused)??.with_context(refused)?;
+        let ready = time::timeout(READY_TIMEOUT, ready)
+            .await
+            .with_context(refused)??
+            .with_context(refused)?;
         let addresses = ready
             .split_whitespace()
             .filter_map(|word| word.split_once('='))
@@ -273,7 +317,10 @@ impl Running {
 
     /// The address of this name in the ready line; empty if it was not told.
     pub(crate) fn address(&self, name: &str) -> &str {
-        self.addresses.iter().find(|(n, _)| n == name).map_or("", |(_, address)| address)
+        self.addresses
+            .iter()
+            .find(|(n, _)| n == name)
+            .map_or("", |(_, address)| address)
     }
 
     /// SIGKILL: the process has no chance to tidy up.
@@ -283,7 +330,10 @@ impl Running {
 
     /// SIGTERM and, if it does not drain in time, SIGKILL. Whether it drained.
     pub(crate) async fn stop(mut self) -> Result<bool> {
-        let pid = self.child.id().and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?));
+        let pid = self
+            .child
+            .id()
+            .and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?));
         if let Some(pid) = pid {
             rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
         }

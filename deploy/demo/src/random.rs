@@ -8,8 +8,9 @@ impl Random {
     /// The source of a seed and of what it is for, so that one more number here changes nothing there.
     pub(crate) fn new(seed: u64, purpose: &str) -> Self {
         // FNV-1a.
-        let hash =
-            purpose.bytes().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+        let hash = purpose.bytes().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| {
+            (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3)
+        });
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ hash)
     }
 
@@ -56,6 +57,9 @@ mod tests {
         assert_eq!(draw(1, "a").len(), 33);
         let mut random = Random::new(7, "x");
         assert!((0..1_000).all(|_| random.below(3) < 3));
-        assert_eq!((random.below(0), random.percent(0), random.percent(100)), (0, false, true));
+        assert_eq!(
+            (random.below(0), random.percent(0), random.percent(100)),
+            (0, false, true)
+        );
     }
 }

@@ -17,7 +17,9 @@ pub(crate) struct Stage {
 impl Stage {
     /// The clock of the elapsed seconds starts.
     pub(crate) fn new() -> Self {
-        Self { began: Instant::now() }
+        Self {
+            began: Instant::now(),
+        }
     }
 
     /// Seconds since the start.

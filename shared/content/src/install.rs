@@ -5,20 +5,26 @@
 //! [`UNSYNCED_BYTES_MAX`]. `finish` verifies every file and renames the tree into `versions/`: the only
 //! moment in which it becomes visible.
 //!
-//! All of this blocks: run it in `spawn_blocking`. One installer per version at a time.
+//! All of this blocks: run it in `spawn_blocking`. One installer per version at a time, also of several
+//! processes: it holds a lock on `staging/<digest>.lock`, which the system lets go when a process ends.
+
+mod finish;
+mod reuse;
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use raccordo_model::digest::{ChunkDigest, ManifestDigest};
-use raccordo_model::manifest::{CHUNK_BYTES_MAX, Manifest, ManifestFile};
+use raccordo_model::manifest::{Manifest, ManifestFile};
 
-use crate::digest::{chunk_digest, file_digest};
+use crate::digest::chunk_digest;
 use crate::journal::{Journal, Record};
 use crate::layout::Layout;
-use crate::versions::{is_shared, make_read_only, make_writable, sync_folder, sync_tree};
+use crate::versions::make_writable;
+
+pub use reuse::Reused;
 
 /// Most bytes that a crash may lose: at this many unsynced bytes the installer syncs by itself.
 pub const UNSYNCED_BYTES_MAX: u64 = 4 * 1_024 * 1_024;
@@ -29,6 +35,9 @@ pub enum InstallError {
     /// The version is there already.
     #[error("version {0} is already installed")]
     AlreadyInstalled(ManifestDigest),
+    /// Another installer, perhaps of another process, is at this version.
+    #[error("version {0} is being installed already: wait until that ends")]
+    Busy(ManifestDigest),
     /// The version is not there.
     #[error("version {0} is not installed: fetch it first")]
     NotInstalled(ManifestDigest),
@@ -80,19 +89,6 @@ pub struct InstalledVersion {
     pub folder: PathBuf,
 }
 
-/// What an installed version spared.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Reused {
-    /// Files linked whole.
-    pub linked_files: u64,
-    /// Bytes of the linked files.
-    pub linked_bytes: u64,
-    /// Distinct chunks copied.
-    pub copied_chunks: u64,
-    /// Bytes of those chunks.
-    pub copied_bytes: u64,
-}
-
 /// One tree on its way to be installed.
 #[derive(Debug)]
 pub struct Installer {
@@ -106,6 +102,7 @@ pub struct Installer {
     unsynced_chunks: Vec<u32>,
     unsynced_bytes: u64,
     unsynced_files: BTreeSet<u32>,
+    _lock: File,
 }
 
 impl Installer {
@@ -113,6 +110,8 @@ impl Installer {
     ///
     /// The caller has checked that `manifest` is what the bytes named `digest` decode to.
     pub fn begin(root: &Path, digest: ManifestDigest, manifest: Manifest) -> Result<Self, InstallError> {
+        let lock = lock(root, &digest)?;
+        // Only now: the installer that held the lock before may have finished.
         if root.join("versions").join(digest.to_string()).exists() {
             return Err(InstallError::AlreadyInstalled(digest));
         }
@@ -146,6 +145,7 @@ impl Installer {
             unsynced_chunks: Vec::new(),
             unsynced_bytes: 0,
             unsynced_files: BTreeSet::new(),
+            _lock: lock,
         };
         installer.tidy()?;
         Ok(installer)
@@ -167,61 +167,6 @@ impl Installer {
     pub fn wants(&self, digest: &ChunkDigest) -> bool {
         self.find(digest)
             .is_some_and(|index| self.is_needed(index) && !self.present[index])
-    }
-
-    /// Takes over from an installed version what is the same there: whole files by hard link (or by
-    /// copying chunks where linking fails), then chunks by copying. Everything is verified; what is damaged
-    /// over there is passed over and stays missing.
-    pub fn reuse(&mut self, other: &ManifestDigest, manifest: &Manifest) -> Result<Reused, InstallError> {
-        let folder = self.root.join("versions").join(other.to_string());
-        if !folder.is_dir() {
-            return Err(InstallError::NotInstalled(*other));
-        }
-        let mut reused = Reused::default();
-        self.link_files(&folder, manifest, &mut reused)?;
-        let mut buffer = vec![0; CHUNK_BYTES_MAX as usize];
-        for file in manifest.files() {
-            let mut source = None;
-            let mut offset = 0;
-            for index in &file.chunks {
-                let chunk = manifest.chunks()[*index as usize];
-                let start = offset;
-                offset += u64::from(chunk.length);
-                if !self.wants(&chunk.digest) {
-                    continue;
-                }
-                let path = folder.join(&file.path);
-                let open = match source.take() {
-                    Some(open) => Ok(open),
-                    None => File::open(&path),
-                };
-                let bytes = &mut buffer[..chunk.length as usize];
-                let read = open.and_then(|mut open| {
-                    open.seek(SeekFrom::Start(start))?;
-                    open.read_exact(bytes)?;
-                    Ok(open)
-                });
-                match read {
-                    Ok(open) => source = Some(open),
-                    Err(error) => {
-                        tracing::warn!(path = %path.display(), %error, "an installed file cannot be read");
-                        break;
-                    }
-                }
-                match self.accept(chunk.digest, bytes) {
-                    Ok(()) => {
-                        reused.copied_chunks += 1;
-                        reused.copied_bytes += u64::from(chunk.length);
-                    }
-                    Err(InstallError::Corrupt(_)) => {
-                        tracing::warn!(path = %path.display(), start, "an installed file is damaged");
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        self.sync()?;
-        Ok(reused)
     }
 
     /// Verifies a chunk and writes it to all its places. A chunk that is already there changes nothing;
@@ -279,182 +224,6 @@ impl Installer {
             .map_err(at(&path))
     }
 
-    /// Verifies every file and makes the version visible, all at once.
-    ///
-    /// A damaged file is named; its wrong chunks are missing again, so that fetching and finishing once
-    /// more repairs it. If we die before the rename, the staging stays; after it, the version is there.
-    pub fn finish(&mut self) -> Result<InstalledVersion, InstallError> {
-        let missing = self.missing().len();
-        if missing > 0 {
-            return Err(InstallError::Missing(missing));
-        }
-        self.sync()?;
-        let mut damaged = None;
-        for number in 0..self.manifest.files().len() as u32 {
-            if !self.staged_file_is_good(number)? {
-                self.doubt(number)?;
-                damaged.get_or_insert_with(|| self.file(number).path.clone());
-            }
-        }
-        if let Some(path) = damaged {
-            self.note_everything()?;
-            return Err(InstallError::Damaged {
-                path,
-                why: "it did not verify; what is wrong is missing again",
-            });
-        }
-        let files = self.staging().join("files");
-        for number in 0..self.manifest.files().len() as u32 {
-            let path = self.staged_path(number);
-            if !self.linked[number as usize] {
-                make_read_only(&path, self.file(number).executable).map_err(at(&path))?;
-            }
-        }
-        sync_tree(&files).map_err(at(&files))?;
-        let versions = self.root.join("versions");
-        fs::create_dir_all(&versions).map_err(at(&versions))?;
-        let folder = versions.join(self.digest.to_string());
-        fs::rename(&files, &folder).map_err(at(&folder))?;
-        sync_folder(&versions).map_err(at(&versions))?;
-        let staging = self.staging();
-        fs::remove_dir_all(&staging).map_err(at(&staging))?;
-        Ok(InstalledVersion {
-            digest: self.digest,
-            folder,
-        })
-    }
-
-    fn link_files(
-        &mut self,
-        folder: &Path,
-        manifest: &Manifest,
-        reused: &mut Reused,
-    ) -> Result<(), InstallError> {
-        let mut theirs: Vec<&ManifestFile> = manifest.files().iter().collect();
-        theirs.sort_by_key(|file| file.digest);
-        let mut records = Vec::new();
-        let mut unsure = false;
-        for number in 0..self.manifest.files().len() as u32 {
-            let mine = self.file(number);
-            if self.linked[number as usize] || mine.length == 0 || !self.lacks_any(mine) {
-                continue;
-            }
-            let Ok(found) = theirs.binary_search_by_key(&mine.digest, |file| file.digest) else {
-                continue;
-            };
-            let theirs = theirs[found];
-            if theirs.executable != mine.executable || theirs.length != mine.length {
-                continue;
-            }
-            let source = folder.join(&theirs.path);
-            let verified = File::open(&source).and_then(file_digest);
-            if !verified.is_ok_and(|(digest, _)| digest == mine.digest) {
-                tracing::warn!(path = %source.display(), "an installed file is damaged");
-                continue;
-            }
-            let length = mine.length;
-            let path = self.staged_path(number);
-            make_parent(&path)?;
-            remove_if_there(&path)?;
-            if fs::hard_link(&source, &path).is_err() {
-                // Another file system, or one without links: the chunks are copied instead.
-                unsure |= self.doubt(number)?;
-                continue;
-            }
-            self.linked[number as usize] = true;
-            records.push(Record::Linked(number));
-            reused.linked_files += 1;
-            reused.linked_bytes += length;
-        }
-        sync_tree(&self.staging().join("files")).map_err(at(folder))?;
-        if unsure {
-            self.sync()?;
-            return self.note_everything();
-        }
-        let path = self.staging().join("progress");
-        self.journal.append(records).map_err(at(&path))
-    }
-
-    /// After a crash: a link that the journal does not know must not be written through.
-    fn tidy(&mut self) -> Result<(), InstallError> {
-        let mut changed = false;
-        for number in 0..self.manifest.files().len() as u32 {
-            let path = self.staged_path(number);
-            match fs::symlink_metadata(&path) {
-                Ok(metadata) if is_shared(&metadata) && !self.linked[number as usize] => {
-                    remove_if_there(&path)?;
-                    changed |= self.doubt(number)?;
-                }
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    changed |= self.doubt(number)?;
-                }
-                Err(error) => return Err(at(&path)(error)),
-            }
-        }
-        if changed { self.note_everything() } else { Ok(()) }
-    }
-
-    /// Re-reads the chunks of a staged file: those that are not there count as missing from now on.
-    /// Says whether that changed anything, so that the journal is to be rewritten.
-    fn doubt(&mut self, number: u32) -> Result<bool, InstallError> {
-        let path = self.staged_path(number);
-        let mut changed = std::mem::replace(&mut self.linked[number as usize], false);
-        if changed {
-            // Never repair through a link: the installed version shares the bytes.
-            remove_if_there(&path)?;
-        }
-        let mut open = File::open(&path).ok();
-        let mut offset = 0_u64;
-        for position in 0..self.file(number).chunks.len() {
-            let index = self.file(number).chunks[position] as usize;
-            let chunk = self.manifest.chunks()[index];
-            if self.present[index] {
-                let good = open.as_mut().is_some_and(|file| {
-                    let mut bytes = vec![0; chunk.length as usize];
-                    file.seek(SeekFrom::Start(offset)).is_ok()
-                        && file.read_exact(&mut bytes).is_ok()
-                        && chunk_digest(&bytes) == chunk.digest
-                });
-                self.present[index] = good;
-                changed |= !good;
-            }
-            offset += u64::from(chunk.length);
-        }
-        Ok(changed)
-    }
-
-    fn note_everything(&mut self) -> Result<(), InstallError> {
-        let chunks = self.present.iter().zip(0..).filter(|(there, _)| **there);
-        let files = self.linked.iter().zip(0..).filter(|(there, _)| **there);
-        let records = chunks
-            .map(|(_, i)| Record::Chunk(i))
-            .chain(files.map(|(_, i)| Record::Linked(i)));
-        let path = self
-            .root
-            .join("staging")
-            .join(self.digest.to_string())
-            .join("progress");
-        self.journal.rewrite(records).map_err(at(&path))
-    }
-
-    fn staged_file_is_good(&self, number: u32) -> Result<bool, InstallError> {
-        let file = self.file(number);
-        let path = self.staged_path(number);
-        if file.length == 0 {
-            make_parent(&path)?;
-            remove_if_there(&path)?;
-            File::create(&path)
-                .and_then(|file| file.sync_all())
-                .map_err(at(&path))?;
-        }
-        match File::open(&path).and_then(file_digest) {
-            Ok(found) => Ok(found == (file.digest, file.length)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(at(&path)(error)),
-        }
-    }
-
     fn open_staged(&self, number: u32) -> Result<File, InstallError> {
         let path = self.staged_path(number);
         make_parent(&path)?;
@@ -487,10 +256,6 @@ impl Installer {
             .any(|place| !self.linked[place.file as usize])
     }
 
-    fn lacks_any(&self, file: &ManifestFile) -> bool {
-        file.chunks.iter().any(|index| !self.present[*index as usize])
-    }
-
     fn file(&self, number: u32) -> &ManifestFile {
         &self.manifest.files()[number as usize]
     }
@@ -502,6 +267,27 @@ impl Installer {
     fn staged_path(&self, number: u32) -> PathBuf {
         // Safe to join: `Manifest::new` refuses paths that could leave the folder.
         self.staging().join("files").join(&self.file(number).path)
+    }
+}
+
+fn lock_path(root: &Path, digest: &ManifestDigest) -> PathBuf {
+    root.join("staging").join(format!("{digest}.lock"))
+}
+
+fn lock(root: &Path, digest: &ManifestDigest) -> Result<File, InstallError> {
+    let path = lock_path(root, digest);
+    make_parent(&path)?;
+    let mut options = OpenOptions::new();
+    let file = options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(at(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(InstallError::Busy(*digest)),
+        Err(TryLockError::Error(error)) => Err(at(&path)(error)),
     }
 }
 

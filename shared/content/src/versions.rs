@@ -9,7 +9,7 @@
 //! Versions share unchanged files by hard link: whoever wants to change a file exports it first. All of
 //! this blocks: run it in `spawn_blocking`.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -72,7 +72,16 @@ impl Installation {
             folder.join(format!("{digest}.part")),
         );
         let write = || {
-            let mut file = File::create(&part)?;
+            // Another process may bring the same: its bytes are not cut short.
+            let mut options = OpenOptions::new();
+            let mut file = options.write(true).create(true).truncate(false).open(&part)?;
+            file.lock()?;
+            if matches!(self.manifest(digest), Ok(Some(_))) {
+                // It did; what we opened has its final name by now, or is of no use.
+                let _ = fs::remove_file(&part);
+                return Ok(());
+            }
+            file.set_len(0)?;
             file.write_all(encoded)?;
             file.sync_all()?;
             fs::rename(&part, &path)?;

@@ -21,6 +21,7 @@ use raccordo_proto::{
 use raccordo_store::{
     StoreError, Tx, checkpoints, cosignatures,
     entries::{self, StoredEntry},
+    epochs,
     fences::{self, Fence},
     heads::{self, Head},
     keys,
@@ -117,6 +118,7 @@ impl Node {
                 projection::apply_carefully(self.projector.as_ref(), &mut tx, node, &parsed).await?
             }
         };
+        epochs::touch(&mut tx, node, self.system_clock.now()).await?;
         tx.commit().await?;
         self.applied.send_modify(|n| *n = n.wrapping_add(1));
         Ok(Received { size, held })
@@ -186,6 +188,7 @@ impl Node {
             .and_then(|verifier| verifier.verify(&signed, line))
             .map_err(|e| ReceiveError::Verification(e.to_string()))?;
         cosignatures::insert(&mut tx, self.me(), cosigner, &cosignature).await?;
+        epochs::touch(&mut tx, cosigner, self.system_clock.now()).await?;
         tx.commit().await?;
         Ok(cosignature)
     }

@@ -4,6 +4,7 @@
 //! - [`follow`]: a followed ledger; a batch is verified, stored, applied and answered.
 //! - [`projection`]: how entries become tables, quarantine among them; [`rebuild`]: the same from nothing.
 //! - [`session`]: the exchange, a pure state machine and the driver that carries its actions out.
+//! - [`content`]: the lane for files, which entries name and entitle to.
 //! - [`identity`], [`serve`], [`channel`]: keys, certificates, joining, TLS ports and connections.
 //! - [`account`], [`auth`], [`node_api`]: people, tokens, and the part of the API that all nodes have.
 //! - [`clock`], [`random`], [`telemetry`], [`metrics`], [`shutdown`], [`status`]: the world around.
@@ -15,6 +16,7 @@ pub mod account;
 pub mod auth;
 pub mod channel;
 pub mod clock;
+pub mod content;
 pub mod follow;
 pub mod identity;
 pub mod journal;

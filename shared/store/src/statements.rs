@@ -13,6 +13,8 @@ pub const ALL: &[&str] = &[
     cosignatures::ALL_LAST,
     entries::INSERT,
     entries::INSERT_BODY,
+    entries::INSERT_ROWS,
+    entries::INSERT_BODY_ROWS,
     entries::RANGE,
     entries::SIZES,
     entries::LEAF_HASHES,

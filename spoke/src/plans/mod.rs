@@ -50,13 +50,21 @@ pub(crate) async fn put_draft(
     act: &Act,
     now_us: i64,
 ) -> Result<(), NodeError> {
-    let query = tx.query(PUT_DRAFT).bind(kind.to_owned()).bind(year).bind(file.to_owned());
+    let query = tx
+        .query(PUT_DRAFT)
+        .bind(kind.to_owned())
+        .bind(year)
+        .bind(file.to_owned());
     query.bind(act.encode()).bind(now_us).execute().await?;
     Ok(())
 }
 
 pub(crate) async fn drop_draft(tx: &mut Tx, kind: &str, year: i64) -> Result<(), NodeError> {
-    tx.query(DROP_DRAFT).bind(kind.to_owned()).bind(year).execute().await?;
+    tx.query(DROP_DRAFT)
+        .bind(kind.to_owned())
+        .bind(year)
+        .execute()
+        .await?;
     Ok(())
 }
 
@@ -81,9 +89,17 @@ pub(crate) async fn drafts(
 /// The document, if it is this region's; every problem names file, line, field and remedy.
 pub(crate) fn parse(me: NodeId, text: &str, file: &str, codes: &CodeLists) -> Result<PlanFile, Refusal> {
     let file: String = file.chars().filter(|c| !c.is_control()).take(200).collect();
-    let name = if file.is_empty() { "document" } else { file.as_str() };
-    let parsed = PlanFile::parse_yaml(text, name, codes)
-        .map_err(|errors| Refusal::invalid(records::problems(&errors.0), "correct the document and import it again"))?;
+    let name = if file.is_empty() {
+        "document"
+    } else {
+        file.as_str()
+    };
+    let parsed = PlanFile::parse_yaml(text, name, codes).map_err(|errors| {
+        Refusal::invalid(
+            records::problems(&errors.0),
+            "correct the document and import it again",
+        )
+    })?;
     match me.region() {
         Some(region) if region != parsed.region => Err(other_region(name, parsed.region, region)),
         _ => Ok(parsed),
@@ -121,7 +137,12 @@ pub(crate) fn without_errors(findings: &[Finding], remedy: &str) -> Result<(), R
 pub(crate) fn findings(findings: &[Finding]) -> wire::Listing {
     let rows = findings.iter().map(|f| {
         let severity = if f.is_error() { "error" } else { "warning" };
-        vec![severity.to_owned(), f.field.clone(), f.problem.clone(), f.remedy.clone()]
+        vec![
+            severity.to_owned(),
+            f.field.clone(),
+            f.problem.clone(),
+            f.remedy.clone(),
+        ]
     });
     records::listing(&["severity", "field", "problem", "remedy"], rows)
 }

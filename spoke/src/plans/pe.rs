@@ -56,21 +56,36 @@ pub async fn versions(tx: &mut Tx) -> Result<Vec<PeVersion>, StoreError> {
         interventions: interventions as u64,
         recorded_us,
     };
-    Ok(rows.into_iter().map(|(a, b, c, d, e, f): (i64, i64, i64, i64, i64, i64)| version((a, b, c, d, e, f))).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(a, b, c, d, e, f): (i64, i64, i64, i64, i64, i64)| version((a, b, c, d, e, f)))
+        .collect())
 }
 
 /// The latest shared plan of a year, with where it stands.
-pub async fn current(tx: &mut Tx, me: NodeId, year: i16) -> Result<Option<(ExecutivePlan, EntryRef)>, NodeError> {
+pub async fn current(
+    tx: &mut Tx,
+    me: NodeId,
+    year: i16,
+) -> Result<Option<(ExecutivePlan, EntryRef)>, NodeError> {
     let latest = versions(tx).await?.into_iter().rfind(|v| v.year == year);
     let Some(latest) = latest else { return Ok(None) };
-    Ok(records::act_at(tx, me, latest.index).await?.and_then(|recorded| match recorded.act {
-        Act::PeShared(plan) => Some((plan, recorded.entry)),
-        _ => None,
-    }))
+    Ok(records::act_at(tx, me, latest.index)
+        .await?
+        .and_then(|recorded| match recorded.act {
+            Act::PeShared(plan) => Some((plan, recorded.entry)),
+            _ => None,
+        }))
 }
 
 fn next_version(versions: &[PeVersion], year: i16) -> u32 {
-    versions.iter().filter(|v| v.year == year).map(|v| v.version).max().unwrap_or(0) + 1
+    versions
+        .iter()
+        .filter(|v| v.year == year)
+        .map(|v| v.version)
+        .max()
+        .unwrap_or(0)
+        + 1
 }
 
 /// Takes the Executive Plan of a YAML document as the draft of its year, in place of an earlier one.
@@ -83,7 +98,10 @@ pub async fn import(
     let codes = records::code_lists(&mut tx).await?;
     let parsed = parse(node.me(), text, file, &codes)?;
     let mut plan = parsed.executive_plan.ok_or_else(|| {
-        Refusal::invalid(format_args!("{file}: it holds no `executive_plan`"), "add one, or use `po import`")
+        Refusal::invalid(
+            format_args!("{file}: it holds no `executive_plan`"),
+            "add one, or use `po import`",
+        )
     })?;
     plan.version = next_version(&versions(&mut tx).await?, plan.year);
     let mut warnings = parsed.warnings;
@@ -101,7 +119,15 @@ pub async fn import(
         warnings: Some(findings(&warnings)),
     };
     let year = i64::from(plan.year);
-    put_draft(&mut tx, KIND, year, file, &Act::PeShared(plan), node.clock.now().0).await?;
+    put_draft(
+        &mut tx,
+        KIND,
+        year,
+        file,
+        &Act::PeShared(plan),
+        node.clock.now().0,
+    )
+    .await?;
     tx.commit().await?;
     Ok(answer)
 }
@@ -139,7 +165,10 @@ pub async fn share(
     without_personal_data(&plan.personal_data(), personal_data_reason)?;
     let draft_year = i64::from(plan.year);
     if let Some((sent, entry)) = current(act.tx(), node.me(), plan.year).await?
-        && (ExecutivePlan { version: plan.version, ..sent.clone() }) == plan
+        && (ExecutivePlan {
+            version: plan.version,
+            ..sent.clone()
+        }) == plan
     {
         drop_draft(act.tx(), KIND, draft_year).await?;
         let text = shared_text(&sent);
@@ -148,7 +177,12 @@ pub async fn share(
     }
     let text = shared_text(&plan);
     let supersedes = shared.iter().rfind(|v| v.year == plan.year).map(|v| v.index);
-    let mut draft = Draft::new(Act::PeShared(plan), subject.clone(), scope(node.me()), vec![actor]);
+    let mut draft = Draft::new(
+        Act::PeShared(plan),
+        subject.clone(),
+        scope(node.me()),
+        vec![actor],
+    );
     draft.supersedes = supersedes;
     if approved_entry.node == node.me() {
         draft.depends_on = vec![records::subject(format_args!("po/{}", node.me()))?];
@@ -165,14 +199,27 @@ async fn repeat(
     me: NodeId,
     year: u32,
 ) -> Result<wire::Receipt, NodeError> {
-    let latest = versions(act.tx()).await?.into_iter().rfind(|v| year == 0 || u32::from(v.year.unsigned_abs()) == year);
+    let latest = versions(act.tx())
+        .await?
+        .into_iter()
+        .rfind(|v| year == 0 || u32::from(v.year.unsigned_abs()) == year);
     if let Some(latest) = latest
         && let Some((plan, entry)) = current(act.tx(), me, latest.year).await?
     {
         let size = act.commit().await?.size;
-        return Ok(records::receipt(&entry, size, &subject(me, plan.year)?, shared_text(&plan), true));
+        return Ok(records::receipt(
+            &entry,
+            size,
+            &subject(me, plan.year)?,
+            shared_text(&plan),
+            true,
+        ));
     }
-    Err(Refusal::precondition("there is no draft of an Executive Plan", "import one with `pe import`").into())
+    Err(Refusal::precondition(
+        "there is no draft of an Executive Plan",
+        "import one with `pe import`",
+    )
+    .into())
 }
 
 fn subject(me: NodeId, year: i16) -> Result<raccordo_model::entry::Subject, NodeError> {
@@ -180,8 +227,11 @@ fn subject(me: NodeId, year: i16) -> Result<raccordo_model::entry::Subject, Node
 }
 
 fn shared_text(plan: &ExecutivePlan) -> String {
-    let additional =
-        plan.interventions.iter().filter(|i| matches!(i.origin, InterventionOrigin::Additional(_))).count();
+    let additional = plan
+        .interventions
+        .iter()
+        .filter(|i| matches!(i.origin, InterventionOrigin::Additional(_)))
+        .count();
     format!(
         "Piano Esecutivo {} condiviso, versione {} sul PO versione {}: {} interventi, di cui {additional} aggiuntivi",
         plan.year,
@@ -191,8 +241,16 @@ fn shared_text(plan: &ExecutivePlan) -> String {
     )
 }
 
-const COLUMNS: [&str; 8] =
-    ["year", "version", "state", "po_version", "interventions", "entry", "submitted_at", "observations"];
+const COLUMNS: [&str; 8] = [
+    "year",
+    "version",
+    "state",
+    "po_version",
+    "interventions",
+    "entry",
+    "submitted_at",
+    "observations",
+];
 
 /// Every version that was shared, and the drafts.
 pub async fn list(tx: &mut Tx, me: NodeId) -> Result<wire::Listing, NodeError> {
@@ -215,16 +273,34 @@ async fn observed(tx: &mut Tx) -> Result<Vec<ObservationRow>, StoreError> {
 
 fn draft_row(plan: &ExecutivePlan, shared: &[PeVersion]) -> Vec<String> {
     let version = next_version(shared, plan.year);
-    let mut cells = vec![plan.year.to_string(), version.to_string(), "draft".to_owned(), String::new()];
-    cells.extend([plan.interventions.len().to_string(), String::new(), String::new(), "0".into()]);
+    let mut cells = vec![
+        plan.year.to_string(),
+        version.to_string(),
+        "draft".to_owned(),
+        String::new(),
+    ];
+    cells.extend([
+        plan.interventions.len().to_string(),
+        String::new(),
+        String::new(),
+        "0".into(),
+    ]);
     cells
 }
 
 /// A version is shared until the centre observed on it (analysed) or a later one took its place.
 fn row(version: &PeVersion, me: NodeId, all: &[PeVersion], observed: &[ObservationRow]) -> Vec<String> {
-    let count = observed.iter().filter(|(submission, ..)| *submission as u64 == version.index).count();
+    let count = observed
+        .iter()
+        .filter(|(submission, ..)| *submission as u64 == version.index)
+        .count();
     let state = match () {
-        () if all.iter().any(|v| v.year == version.year && v.version > version.version) => "superseded",
+        () if all
+            .iter()
+            .any(|v| v.year == version.year && v.version > version.version) =>
+        {
+            "superseded"
+        }
         () if count > 0 => "analysed",
         () => "shared",
     };
@@ -246,11 +322,16 @@ pub async fn show(
     me: NodeId,
     year: u32,
     version: u32,
-) -> Result<wire::ShowExecutivePlanResponse, NodeError> {
+) -> Result<wire::ShowOwnExecutivePlanResponse, NodeError> {
     let shared = versions(tx).await?;
-    let of_year: BTreeSet<u64> =
-        shared.iter().filter(|v| u32::from(v.year.unsigned_abs()) == year).map(|v| v.index).collect();
-    let found = shared.iter().rfind(|v| of_year.contains(&v.index) && (version == 0 || v.version == version));
+    let of_year: BTreeSet<u64> = shared
+        .iter()
+        .filter(|v| u32::from(v.year.unsigned_abs()) == year)
+        .map(|v| v.index)
+        .collect();
+    let found = shared
+        .iter()
+        .rfind(|v| of_year.contains(&v.index) && (version == 0 || v.version == version));
     let observed = observed(tx).await?;
     let (plan, head) = match found {
         Some(found) => match records::act_at(tx, me, found.index).await?.map(|r| r.act) {
@@ -260,7 +341,9 @@ pub async fn show(
         None => {
             let mut kept = drafts(tx, KIND, KnownKind::PeShared).await?;
             kept.retain(|d| d.year == i64::from(year) && version == 0);
-            let Some(Act::PeShared(plan)) = kept.pop().map(|d| d.act) else { return Err(nothing(year).into()) };
+            let Some(Act::PeShared(plan)) = kept.pop().map(|d| d.act) else {
+                return Err(nothing(year).into());
+            };
             let head = draft_row(&plan, &shared);
             (plan, head)
         }
@@ -282,20 +365,44 @@ pub async fn show(
         ]
     });
     let columns = [
-        "id", "title", "level", "area", "objective", "targets", "instrument", "minutes", "start", "end", "ecm", "origin",
+        "id",
+        "title",
+        "level",
+        "area",
+        "objective",
+        "targets",
+        "instrument",
+        "minutes",
+        "start",
+        "end",
+        "ecm",
+        "origin",
     ];
     let interventions = listing(&columns, interventions);
-    let on_year = observed.iter().filter(|(submission, ..)| of_year.contains(&(*submission as u64)));
+    let on_year = observed
+        .iter()
+        .filter(|(submission, ..)| of_year.contains(&(*submission as u64)));
     let observations = on_year.map(|(submission, intervention, text, at)| {
-        vec![format!("{me}/{submission}"), intervention.clone(), text.clone(), instant(Some(*at))]
+        vec![
+            format!("{me}/{submission}"),
+            intervention.clone(),
+            text.clone(),
+            instant(Some(*at)),
+        ]
     });
-    Ok(wire::ShowExecutivePlanResponse {
+    Ok(wire::ShowOwnExecutivePlanResponse {
         plan: Some(listing(&COLUMNS, [head])),
         interventions: Some(interventions),
-        observations: Some(listing(&["submission", "intervention", "text", "recorded_at"], observations)),
+        observations: Some(listing(
+            &["submission", "intervention", "text", "recorded_at"],
+            observations,
+        )),
     })
 }
 
 fn nothing(year: u32) -> Refusal {
-    Refusal::not_found(format_args!("there is no such version of an Executive Plan of {year}"), "see `pe list`")
+    Refusal::not_found(
+        format_args!("there is no such version of an Executive Plan of {year}"),
+        "see `pe list`",
+    )
 }

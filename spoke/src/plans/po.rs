@@ -20,8 +20,7 @@ use raccordo_store::{StoreError, Tx};
 
 pub(crate) const VERSIONS: &str = "SELECT ledger, idx, version, interventions, approved, recorded_us
     FROM proj_po_version ORDER BY version, ledger, idx LIMIT 10000";
-pub(crate) const DECISIONS: &str =
-    "SELECT idx, submission_idx, verdict, reasons, recorded_us FROM proj_po_decision ORDER BY idx LIMIT 10000";
+pub(crate) const DECISIONS: &str = "SELECT idx, submission_idx, verdict, reasons, recorded_us FROM proj_po_decision ORDER BY idx LIMIT 10000";
 
 /// The statements of this room.
 pub(crate) const STATEMENTS: &[&str] = &[VERSIONS, DECISIONS];
@@ -69,7 +68,9 @@ pub struct PoDecision {
 pub fn standings(mut versions: Vec<PoVersion>, decisions: &[PoDecision], me: NodeId) -> Vec<PoVersion> {
     versions.sort_by_key(|v| (v.version, v.ledger, v.index));
     for decision in decisions {
-        let decided = versions.iter_mut().find(|v| v.ledger == me && v.index == decision.submission);
+        let decided = versions
+            .iter_mut()
+            .find(|v| v.ledger == me && v.index == decision.submission);
         if let Some(version) = decided
             && let Some(state) = version.state.after(PoEvent::Decide(decision.verdict))
         {
@@ -78,7 +79,11 @@ pub fn standings(mut versions: Vec<PoVersion>, decisions: &[PoDecision], me: Nod
             version.decided_us = Some(decision.recorded_us);
         }
     }
-    let newest = versions.iter().filter(|v| v.state == PoState::Approved).map(|v| v.version).max();
+    let newest = versions
+        .iter()
+        .filter(|v| v.state == PoState::Approved)
+        .map(|v| v.version)
+        .max();
     for version in &mut versions {
         if newest.is_some_and(|newest| version.version < newest)
             && let Some(state) = version.state.after(PoEvent::LaterApproved)
@@ -95,7 +100,11 @@ pub async fn versions(tx: &mut Tx, me: NodeId) -> Result<Vec<PoVersion>, StoreEr
     let mut versions = Vec::new();
     for (ledger, index, version, interventions, approved_before, recorded_us) in rows {
         let ledger = records::stored("proj_po_version", "ledger", &ledger, &ledger)?;
-        let state = if ledger == me { PoState::Submitted } else { PoState::Approved };
+        let state = if ledger == me {
+            PoState::Submitted
+        } else {
+            PoState::Approved
+        };
         versions.push(PoVersion {
             ledger,
             index: index as u64,
@@ -111,10 +120,19 @@ pub async fn versions(tx: &mut Tx, me: NodeId) -> Result<Vec<PoVersion>, StoreEr
     let rows: Vec<(i64, i64, String, String, i64)> = tx.query(DECISIONS).fetch_all().await?;
     let mut decisions = Vec::new();
     for (index, submission, verdict, reasons, recorded_us) in rows {
-        let verdicts = [PoVerdict::Approved, PoVerdict::ChangesRequested, PoVerdict::Rejected];
-        let verdict = verdicts.into_iter().find(|v| PoState::from(*v).as_str() == verdict);
-        let corrupt =
-            StoreError::Corrupt { table: "proj_po_decision", column: "verdict", key: index.to_string() };
+        let verdicts = [
+            PoVerdict::Approved,
+            PoVerdict::ChangesRequested,
+            PoVerdict::Rejected,
+        ];
+        let verdict = verdicts
+            .into_iter()
+            .find(|v| PoState::from(*v).as_str() == verdict);
+        let corrupt = StoreError::Corrupt {
+            table: "proj_po_decision",
+            column: "verdict",
+            key: index.to_string(),
+        };
         decisions.push(PoDecision {
             submission: submission as u64,
             verdict: verdict.ok_or(corrupt)?,
@@ -136,7 +154,10 @@ pub async fn plan(tx: &mut Tx, version: &PoVersion) -> Result<(OperationalPlan, 
     match recorded.map(|r| (r.act, r.entry)) {
         Some((Act::PoSubmitted(plan) | Act::PoRecorded { plan, .. }, entry)) => Ok((plan, entry)),
         _ => Err(Refusal::not_found(
-            format_args!("the body of version {} was erased or is not here", version.version),
+            format_args!(
+                "the body of version {} was erased or is not here",
+                version.version
+            ),
             "see `sync status`",
         )
         .into()),
@@ -157,19 +178,38 @@ pub async fn import(
     let codes = records::code_lists(&mut tx).await?;
     let parsed = parse(node.me(), text, file, &codes)?;
     let mut plan = parsed.operational_plan.ok_or_else(|| {
-        Refusal::invalid(format_args!("{file}: it holds no `operational_plan`"), "add one, or use `pe import`")
+        Refusal::invalid(
+            format_args!("{file}: it holds no `operational_plan`"),
+            "add one, or use `pe import`",
+        )
     })?;
     plan.version = next_version(&versions(&mut tx, node.me()).await?);
     let (version, interventions) = (plan.version, plan.interventions.len() as u32);
     let warnings = findings(&plan.personal_data());
-    put_draft(&mut tx, KIND, 0, file, &Act::PoSubmitted(plan), node.clock.now().0).await?;
+    put_draft(
+        &mut tx,
+        KIND,
+        0,
+        file,
+        &Act::PoSubmitted(plan),
+        node.clock.now().0,
+    )
+    .await?;
     tx.commit().await?;
-    Ok(wire::ImportOperationalPlanResponse { version, interventions, warnings: Some(warnings) })
+    Ok(wire::ImportOperationalPlanResponse {
+        version,
+        interventions,
+        warnings: Some(warnings),
+    })
 }
 
 /// Submits the draft as the next version. The draft is used up; without one, the latest submission
 /// is answered again.
-pub async fn submit(node: &Node, actor: Actor, personal_data_reason: &str) -> Result<wire::Receipt, NodeError> {
+pub async fn submit(
+    node: &Node,
+    actor: Actor,
+    personal_data_reason: &str,
+) -> Result<wire::Receipt, NodeError> {
     let mut act = node.act().await?;
     let held = versions(act.tx(), node.me()).await?;
     let subject = records::subject(format_args!("po/{}", node.me()))?;
@@ -181,7 +221,11 @@ pub async fn submit(node: &Node, actor: Actor, personal_data_reason: &str) -> Re
     };
     let Some(mut plan) = plan else {
         let Some(latest) = latest.filter(|v| v.state == PoState::Submitted) else {
-            return Err(Refusal::precondition("there is no draft of the Operational Plan", "import one with `po import`").into());
+            return Err(Refusal::precondition(
+                "there is no draft of the Operational Plan",
+                "import one with `po import`",
+            )
+            .into());
         };
         let (_, entry) = self::plan(act.tx(), latest).await?;
         let text = format!("Piano Operativo presentato, versione {}", latest.version);
@@ -195,7 +239,11 @@ pub async fn submit(node: &Node, actor: Actor, personal_data_reason: &str) -> Re
     without_personal_data(&plan.personal_data(), personal_data_reason)?;
     if let Some(same) = latest.filter(|v| v.state == PoState::Submitted) {
         let (sent, entry) = self::plan(act.tx(), same).await?;
-        if (OperationalPlan { version: plan.version, ..sent }) == plan {
+        if (OperationalPlan {
+            version: plan.version,
+            ..sent
+        }) == plan
+        {
             drop_draft(act.tx(), KIND, 0).await?;
             let text = format!("Piano Operativo presentato, versione {}", same.version);
             let size = act.commit().await?.size;
@@ -204,7 +252,12 @@ pub async fn submit(node: &Node, actor: Actor, personal_data_reason: &str) -> Re
     }
     let text = format!("Piano Operativo presentato, versione {}", plan.version);
     let supersedes = latest.map(|v| v.index);
-    let mut draft = Draft::new(Act::PoSubmitted(plan), subject.clone(), scope(node.me()), vec![actor]);
+    let mut draft = Draft::new(
+        Act::PoSubmitted(plan),
+        subject.clone(),
+        scope(node.me()),
+        vec![actor],
+    );
     draft.supersedes = supersedes;
     let entry = act.append(draft).await?;
     drop_draft(act.tx(), KIND, 0).await?;
@@ -213,7 +266,15 @@ pub async fn submit(node: &Node, actor: Actor, personal_data_reason: &str) -> Re
 }
 
 const COLUMNS: [&str; 9] = [
-    "version", "state", "interventions", "entry", "submitted_at", "decided_at", "reasons", "approved", "file",
+    "version",
+    "state",
+    "interventions",
+    "entry",
+    "submitted_at",
+    "decided_at",
+    "reasons",
+    "approved",
+    "file",
 ];
 
 /// Every version, and the draft.
@@ -222,9 +283,19 @@ pub async fn list(tx: &mut Tx, me: NodeId) -> Result<wire::Listing, NodeError> {
     let mut rows: Vec<Vec<String>> = held.iter().map(row).collect();
     for draft in drafts(tx, KIND, KnownKind::PoSubmitted).await? {
         if let Act::PoSubmitted(plan) = &draft.act {
-            let mut cells = vec![next_version(&held).to_string(), PoState::Draft.as_str().to_owned()];
+            let mut cells = vec![
+                next_version(&held).to_string(),
+                PoState::Draft.as_str().to_owned(),
+            ];
             cells.push(plan.interventions.len().to_string());
-            cells.extend([String::new(), String::new(), String::new(), String::new(), String::new(), draft.file]);
+            cells.extend([
+                String::new(),
+                String::new(),
+                String::new(),
+                String::new(),
+                String::new(),
+                draft.file,
+            ]);
             rows.push(cells);
         }
     }
@@ -232,7 +303,11 @@ pub async fn list(tx: &mut Tx, me: NodeId) -> Result<wire::Listing, NodeError> {
 }
 
 /// One version (0: the draft if there is one, else the latest) with its interventions.
-pub async fn show(tx: &mut Tx, me: NodeId, version: u32) -> Result<wire::ShowOperationalPlanResponse, NodeError> {
+pub async fn show(
+    tx: &mut Tx,
+    me: NodeId,
+    version: u32,
+) -> Result<wire::ShowOwnOperationalPlanResponse, NodeError> {
     let held = versions(tx, me).await?;
     let found = match version {
         0 => held.last(),
@@ -242,25 +317,42 @@ pub async fn show(tx: &mut Tx, me: NodeId, version: u32) -> Result<wire::ShowOpe
         Some(found) => (self::plan(tx, found).await?.0, row(found)),
         None => match drafts(tx, KIND, KnownKind::PoSubmitted).await?.pop() {
             Some(draft) if version == 0 || version == next_version(&held) => {
-                let Act::PoSubmitted(plan) = draft.act else { return Err(nothing().into()) };
-                let mut cells = vec![next_version(&held).to_string(), PoState::Draft.as_str().to_owned()];
+                let Act::PoSubmitted(plan) = draft.act else {
+                    return Err(nothing().into());
+                };
+                let mut cells = vec![
+                    next_version(&held).to_string(),
+                    PoState::Draft.as_str().to_owned(),
+                ];
                 cells.push(plan.interventions.len().to_string());
-                cells.extend([String::new(), String::new(), String::new(), String::new(), String::new(), draft.file]);
+                cells.extend([
+                    String::new(),
+                    String::new(),
+                    String::new(),
+                    String::new(),
+                    String::new(),
+                    draft.file,
+                ]);
                 (plan, cells)
             }
             _ => return Err(nothing().into()),
         },
     };
-    let interventions =
-        plan.interventions.iter().map(|i| vec![i.id.to_string(), i.title.clone(), i.level.to_string()]);
-    Ok(wire::ShowOperationalPlanResponse {
+    let interventions = plan
+        .interventions
+        .iter()
+        .map(|i| vec![i.id.to_string(), i.title.clone(), i.level.to_string()]);
+    Ok(wire::ShowOwnOperationalPlanResponse {
         plan: Some(listing(&COLUMNS, [head])),
         interventions: Some(listing(&["id", "title", "level"], interventions)),
     })
 }
 
 fn nothing() -> Refusal {
-    Refusal::not_found("there is no such version of the Operational Plan", "see `po list`")
+    Refusal::not_found(
+        "there is no such version of the Operational Plan",
+        "see `po list`",
+    )
 }
 
 fn row(version: &PoVersion) -> Vec<String> {
@@ -296,7 +388,12 @@ mod tests {
     }
 
     fn decision(submission: u64, verdict: PoVerdict) -> PoDecision {
-        PoDecision { submission, verdict, reasons: "perché sì".into(), recorded_us: 7 }
+        PoDecision {
+            submission,
+            verdict,
+            reasons: "perché sì".into(),
+            recorded_us: 7,
+        }
     }
 
     #[test]
@@ -319,7 +416,14 @@ mod tests {
     #[test]
     fn a_second_decision_and_one_on_another_ledger_change_nothing() {
         let me = "090".parse().unwrap();
-        let decisions = [decision(1, PoVerdict::Rejected), decision(1, PoVerdict::Approved), decision(5, PoVerdict::Approved)];
-        assert_eq!(standings(vec![version(1, 1)], &decisions, me)[0].state, PoState::Rejected);
+        let decisions = [
+            decision(1, PoVerdict::Rejected),
+            decision(1, PoVerdict::Approved),
+            decision(5, PoVerdict::Approved),
+        ];
+        assert_eq!(
+            standings(vec![version(1, 1)], &decisions, me)[0].state,
+            PoState::Rejected
+        );
     }
 }

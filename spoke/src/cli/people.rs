@@ -1,0 +1,201 @@
+//! Commands that every node has: people, tokens, clock, exchange.
+
+use super::Common;
+use clap::{Args, Subcommand};
+use raccordo_cli::{
+    client::{SecretToken, write_token},
+    exit::Exit,
+    node::{SyncTables, accounts, instant, who_am_i},
+    output::{Cell, Table, note, print_data},
+};
+use raccordo_proto::wire;
+use std::path::PathBuf;
+
+/// `whoami`
+pub(super) async fn whoami(common: &Common) -> anyhow::Result<Exit> {
+    let answer = common
+        .node()
+        .await?
+        .who_am_i(wire::WhoAmIRequest {})
+        .await?
+        .into_inner();
+    who_am_i(&answer).print(common.format)?;
+    Ok(Exit::Ok)
+}
+
+/// `account …`
+#[derive(Debug, Subcommand)]
+pub(super) enum AccountCommand {
+    /// Add a person
+    Add(AddAccount),
+    /// Everybody
+    List,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AddAccount {
+    /// Shown on this node only
+    #[arg(long)]
+    name: String,
+    /// Code of the institution, 2 to 20 upper-case letters and digits
+    #[arg(long)]
+    institution: String,
+    /// planner, recorder, manager or administrator; may be repeated
+    #[arg(long = "role", required = true)]
+    roles: Vec<String>,
+}
+
+impl AccountCommand {
+    pub(super) async fn run(self, common: &Common) -> anyhow::Result<Exit> {
+        let mut client = common.node().await?;
+        match self {
+            Self::Add(AddAccount {
+                name,
+                institution,
+                roles,
+            }) => {
+                let request = wire::AddAccountRequest {
+                    name,
+                    institution,
+                    roles,
+                };
+                let answer = client.add_account(request).await?.into_inner();
+                let mut table = Table::of(&[("account", "Utenza")]);
+                table.push(vec![Cell::text(answer.account)]);
+                table.print(common.format)?;
+            }
+            Self::List => {
+                let answer = client
+                    .list_accounts(wire::ListAccountsRequest {})
+                    .await?
+                    .into_inner();
+                accounts(&answer).print(common.format)?;
+            }
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+/// `token …`
+#[derive(Debug, Subcommand)]
+pub(super) enum TokenCommand {
+    /// Make an expiring token for an account
+    Issue(IssueToken),
+    /// End a token for good
+    Revoke {
+        /// As `token issue` printed it
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct IssueToken {
+    /// The account, as `account list` shows it
+    account: String,
+    /// Only this role of the account; may be repeated
+    #[arg(long = "role")]
+    roles: Vec<String>,
+    /// Days of life, at most 366
+    #[arg(long, default_value_t = 90)]
+    days: u32,
+    /// Where the secret goes, mode 0600; `-` for standard output
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+impl TokenCommand {
+    pub(super) async fn run(self, common: &Common) -> anyhow::Result<Exit> {
+        let mut client = common.node().await?;
+        match self {
+            Self::Issue(IssueToken {
+                account,
+                roles,
+                days,
+                out,
+            }) => {
+                let request = wire::IssueTokenRequest {
+                    account,
+                    roles,
+                    valid_days: days,
+                    areas: vec![],
+                    clusters: vec![],
+                };
+                let answer = client.issue_token(request).await?.into_inner();
+                if out.as_os_str() == "-" {
+                    print_data(&format!("{}\n", answer.secret))?;
+                    note(&format!("token {}", answer.token_id));
+                } else {
+                    write_token(&out, &SecretToken::parse(&answer.secret)?)?;
+                    let mut table = Table::of(&[
+                        ("token_id", "Token"),
+                        ("expires_at", "Scade il"),
+                        ("file", "File"),
+                    ]);
+                    let file = Cell::text(out.display().to_string());
+                    table.push(vec![
+                        Cell::text(answer.token_id),
+                        instant(answer.expires_at_us),
+                        file,
+                    ]);
+                    table.print(common.format)?;
+                }
+            }
+            Self::Revoke { id } => {
+                client
+                    .revoke_token(wire::RevokeTokenRequest { token_id: id.clone() })
+                    .await?;
+                let mut table = Table::of(&[("token_id", "Token"), ("revoked", "Revocato")]);
+                table.push(vec![Cell::text(id), Cell::Bool(true)]);
+                table.print(common.format)?;
+            }
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+/// `clock …`
+#[derive(Debug, Subcommand)]
+pub(super) enum ClockCommand {
+    /// Move the business clock of a test federation forward
+    Set {
+        /// RFC 3339, for example 2023-11-30T18:00:00Z
+        instant: String,
+    },
+}
+
+impl ClockCommand {
+    pub(super) async fn run(self, common: &Common) -> anyhow::Result<Exit> {
+        let Self::Set { instant } = self;
+        let answer = common
+            .node()
+            .await?
+            .set_clock(wire::SetClockRequest { instant })
+            .await?
+            .into_inner();
+        let mut table = Table::of(&[("instant", "Orologio")]);
+        table.push(vec![Cell::text(answer.instant)]);
+        table.print(common.format)?;
+        Ok(Exit::Ok)
+    }
+}
+
+/// `sync …`
+#[derive(Debug, Subcommand)]
+pub(super) enum SyncCommand {
+    /// Sizes, confirmations, quarantine, fences
+    Status,
+}
+
+impl SyncCommand {
+    pub(super) async fn run(self, common: &Common) -> anyhow::Result<Exit> {
+        let Self::Status = self;
+        let answer = common
+            .node()
+            .await?
+            .sync_status(wire::SyncStatusRequest {})
+            .await?
+            .into_inner();
+        SyncTables::new(&answer).print(common.format)?;
+        Ok(Exit::Ok)
+    }
+}
