@@ -7,7 +7,6 @@ use raccordo_model::{
 use raccordo_node::{NodeError, journal::Committed, status::Refusal};
 use raccordo_proto::{entry::entry_ref_to_wire, wire};
 use raccordo_store::{StoreError, Tx, entries, heads};
-use std::fmt;
 
 /// The answer to an act.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,12 +25,12 @@ pub struct Receipt {
 
 impl Receipt {
     /// A new entry.
-    pub fn done(entry: EntryRef, committed: &Committed, subject: &Subject, text: impl fmt::Display) -> Self {
+    pub fn done(entry: EntryRef, committed: &Committed, subject: &Subject, text: impl Into<String>) -> Self {
         Self {
             entry: Some(entry),
             size: committed.size,
             subject: subject.to_string(),
-            text: text.to_string(),
+            text: text.into(),
             repeated: false,
         }
     }
@@ -41,13 +40,13 @@ impl Receipt {
         tx: &mut Tx,
         index: u64,
         subject: &Subject,
-        text: impl fmt::Display,
+        text: impl Into<String>,
     ) -> Result<Self, NodeError> {
         Ok(Self {
             entry: Some(reference(tx, NodeId::Hub, index).await?),
             size: own_size(tx).await?,
             subject: subject.to_string(),
-            text: text.to_string(),
+            text: text.into(),
             repeated: true,
         })
     }
@@ -56,11 +55,11 @@ impl Receipt {
     pub async fn kept(
         tx: &mut Tx,
         subject: &Subject,
-        text: impl fmt::Display,
+        text: impl Into<String>,
         repeated: bool,
     ) -> Result<Self, NodeError> {
         let size = own_size(tx).await?;
-        Ok(Self { entry: None, size, subject: subject.to_string(), text: text.to_string(), repeated })
+        Ok(Self { entry: None, size, subject: subject.to_string(), text: text.into(), repeated })
     }
 }
 

@@ -83,11 +83,11 @@ pub async fn invite(
     (code, days): (RegionCode, u32),
 ) -> Result<Bundle, NodeError> {
     if region::region(code).is_none() {
-        return Err(Refusal::not_found(format_args!("there is no region {code}"), "`090` is Tuscany").into());
+        return Err(Refusal::not_found(format!("there is no region {code}"), "`090` is Tuscany").into());
     }
     if !(1..=INVITATION_DAYS_MAX).contains(&days) {
         let text = format!("an invitation cannot live {days} days");
-        return Err(Refusal::invalid(text, format_args!("write 1 to {INVITATION_DAYS_MAX}")).into());
+        return Err(Refusal::invalid(text, format!("write 1 to {INVITATION_DAYS_MAX}")).into());
     }
     let mut tx = node.db.write().await?;
     may_enrol(get(&mut tx, code).await?.as_ref(), code)?;
@@ -127,7 +127,7 @@ pub async fn revoke(
     let about = about(code)?;
     let mut act = node.act().await?;
     let member = get(act.tx(), code).await?.ok_or_else(|| {
-        Refusal::not_found(format_args!("region {code} never joined"), "see `region list`")
+        Refusal::not_found(format!("region {code} never joined"), "see `region list`")
     })?;
     if member.revoked {
         let text = format!("L'accesso della regione {code} era già revocato.");
@@ -139,7 +139,7 @@ pub async fn revoke(
     // Dying here is made good by the next start, which reads the revoked regions from the projection.
     revoked.revoke_node(NodeId::Region(code));
     peers.dismiss(NodeId::Region(code));
-    Ok(Receipt::done(entry, &committed, &about, format_args!("Accesso della regione {code} revocato.")))
+    Ok(Receipt::done(entry, &committed, &about, format!("Accesso della regione {code} revocato.")))
 }
 
 /// Every region of the country, with how it stands.
@@ -203,11 +203,11 @@ fn may_enrol(member: Option<&Member>, code: RegionCode) -> Result<(), Refusal> {
     match member {
         None => Ok(()),
         Some(Member { revoked: true, .. }) => Err(Refusal::precondition(
-            format_args!("the access of region {code} was revoked"),
+            format!("the access of region {code} was revoked"),
             "a revoked region does not join again under the same ledger",
         )),
         Some(_) => Err(Refusal::conflict(
-            format_args!("region {code} joined already, with other keys"),
+            format!("region {code} joined already, with other keys"),
             "use the data folder that it joined with; revoke its access if that was stolen",
         )),
     }

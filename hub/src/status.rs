@@ -94,7 +94,7 @@ pub async fn answer(tx: &mut Tx, question: &Question, now: Timestamp) -> Result<
     let total = regions.len() as u32;
     if let Some(code) = question.region {
         if region::region(code).is_none() {
-            return Err(Refusal::not_found(format_args!("there is no region {code}"), "`090` is Tuscany").into());
+            return Err(Refusal::not_found(format!("there is no region {code}"), "`090` is Tuscany").into());
         }
         rows.retain(|row| row.region == Some(code));
         regions.retain(|status| status.region == code);

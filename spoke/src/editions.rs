@@ -426,6 +426,9 @@ async fn insert(tx: &mut Tx, edition: &Edition) -> Result<(), StoreError> {
 pub async fn list(tx: &mut Tx, node: &Node, year: u32) -> Result<wire::Listing, NodeError> {
     let today = day_in_rome(node.clock.now());
     let held = all(tx).await?;
+    let kits = catalogue::kits(tx).await?;
+    // A withdrawal flags the editions that use the version; it deletes nothing.
+    let withdrawn = |kit: &Versioned| kits.get(kit).is_some_and(|k| k.withdrawn.is_some());
     let rows = held
         .values()
         .filter(|h| year == 0 || u32::from(h.pe_year.unsigned_abs()) == year)
@@ -445,6 +448,7 @@ pub async fn list(tx: &mut Tx, node: &Node, year: u32) -> Result<wire::Listing, 
                 e.minutes.to_string(),
                 e.ecm.to_string(),
                 e.test.to_string(),
+                e.kit.as_ref().is_some_and(withdrawn).to_string(),
             ]
         });
     let columns = [
@@ -461,6 +465,7 @@ pub async fn list(tx: &mut Tx, node: &Node, year: u32) -> Result<wire::Listing, 
         "minutes",
         "ecm",
         "test",
+        "withdrawn",
     ];
     Ok(listing(&columns, rows))
 }

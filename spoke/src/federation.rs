@@ -35,6 +35,7 @@ use raccordo_proto::body::Act;
 use raccordo_store::{Db, StoreError, heads, keys::PublicKeys};
 use std::{
     collections::BTreeMap,
+    fs::{File, TryLockError},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -129,6 +130,25 @@ impl Spoke {
             tls,
             nudge: Arc::new(Notify::new()),
         })
+    }
+
+    /// Makes this process the only one that works on the folder, until the file is dropped or the
+    /// process ends, however it ends.
+    pub fn lock(&self) -> Result<File, FolderError> {
+        let path = self.data.join("node.lock");
+        let io = |source| IdentityError::Io {
+            path: path.clone(),
+            source,
+        };
+        let file = File::create(&path).map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(FolderError::Other(format!(
+                "another process works on {}: stop it first (`serve` ends on SIGTERM)",
+                self.data.display()
+            ))),
+            Err(TryLockError::Error(source)) => Err(io(source).into()),
+        }
     }
 
     /// How the Hub is reached.

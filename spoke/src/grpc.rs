@@ -267,7 +267,7 @@ impl SpokeAdministrationService for Administration {
             .map_err(refuse)?;
         let faults: Vec<_> = imported.errors.into_iter().map(|(_, fault)| fault).collect();
         if !faults.is_empty() {
-            return Err(one_edition(&faults, true));
+            return Err(one_edition(&faults, faults.iter().all(|f| f.field == "id")));
         }
         self.spoke.nudge.notify_one();
         let text = format!("Edizione {id} registrata");
@@ -286,6 +286,11 @@ impl SpokeAdministrationService for Administration {
         let (_, body) = self
             .enter(request, PLANNER_OR_RECORDER, "spoke.import_editions", detail)
             .await?;
+        if body.csv.len() > editions::CSV_BYTES_MAX {
+            let (found, most) = (body.csv.len(), editions::CSV_BYTES_MAX);
+            let text = format_args!("the document has {found} bytes, at most {most} are read");
+            return Err(Refusal::too_large(text, "split the document").into());
+        }
         let file = file_name(&body.file_name);
         let imported = match editions::parse_csv(&body.csv) {
             Ok(rows) => editions::add(&self.spoke.node, rows).await.map_err(refuse)?,
@@ -383,18 +388,16 @@ fn admit_piece(piece: usize, before: usize) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The faults of one edition as a refusal: of what was written, or of what the region's state forbids.
-fn one_edition(faults: &[editions::Fault], by_state: bool) -> Status {
+/// The faults of one edition as a refusal; one that is recorded with other content is a conflict.
+fn one_edition(faults: &[editions::Fault], is_recorded: bool) -> Status {
     let lines: Vec<String> = faults
         .iter()
         .map(|f| format!("{}: {}; {}", f.field, f.problem, f.remedy))
         .collect();
     let text = records::problems(&lines);
     let remedy = "correct it and add the edition again";
-    let recorded = faults.iter().any(|f| f.field == "id");
-    match (by_state, recorded) {
-        (true, true) => Refusal::conflict(text, remedy).into(),
-        (true, false) => Refusal::precondition(text, remedy).into(),
-        (false, _) => Refusal::invalid(text, remedy).into(),
+    match is_recorded {
+        true => Refusal::conflict(text, remedy).into(),
+        false => Refusal::invalid(text, remedy).into(),
     }
 }

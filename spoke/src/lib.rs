@@ -27,6 +27,8 @@ pub mod statements;
 pub mod sync;
 
 #[cfg(test)]
+mod joining;
+#[cfg(test)]
 mod running;
 #[cfg(test)]
 mod story;

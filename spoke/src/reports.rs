@@ -190,14 +190,20 @@ pub async fn prepare(tx: &mut Tx, me: NodeId, period: Period, reason: &str) -> R
         Some(latest) => report_at(tx, me, latest.index).await?,
         None => None,
     };
+    let revision = latest.map_or(1, |latest| latest.revision + 1);
     let head = ReportHead {
         region,
         period,
-        revision: latest.map_or(1, |latest| latest.revision + 1),
+        revision,
         pe_year: year,
         pe_version: plan.version,
         code_lists: codes.version(),
-        reason: reason.trim().to_owned(),
+        // The first revision corrects nothing.
+        reason: if revision > 1 {
+            reason.trim().to_owned()
+        } else {
+            String::new()
+        },
     };
     let report = draft(head, &codes, &editions, &outcomes);
     let findings = report::check(&report, &codes);

@@ -150,6 +150,13 @@ async fn a_region_works_while_the_hub_is_away() {
     };
     running.node().set_clock(clock).await.unwrap();
 
+    // Nobody else works on the folder meanwhile.
+    let folder = running.data.path();
+    let second = Spoke::open(folder, Config::load(folder, &BTreeMap::new()).unwrap())
+        .await
+        .unwrap();
+    assert!(second.lock().is_err());
+
     let mut spoke = running.spoke();
     let yaml = TOSCANA.to_owned();
     let import = wire::ImportOperationalPlanRequest {
@@ -190,7 +197,8 @@ async fn a_region_works_while_the_hub_is_away() {
         .await
         .unwrap_err();
     assert_eq!(Exit::of_status(&refused), Exit::Conflict);
-    running.stop().await;
+    let _folder = running.stop().await;
+    assert!(second.lock().is_ok());
 }
 
 #[tokio::test]

@@ -44,6 +44,8 @@ pub struct Listening {
 
 /// Runs a Spoke until `shutdown`, then drains. `ready` is told the real ports once all listen.
 pub async fn serve(spoke: Spoke, shutdown: Shutdown, ready: impl FnOnce(&Listening)) -> anyhow::Result<()> {
+    // Two processes on one folder would be two signers of one ledger.
+    let _lock = spoke.lock()?;
     let spoke = Arc::new(spoke);
     let node = spoke.node.clone();
     let api = bind(&spoke.config.api_address).await?;

@@ -2,7 +2,7 @@
 //! same [`Node`], as thousands of acts by thousands of commands would have left them.
 
 use anyhow::{Context, Result};
-use raccordo_hub::serve::Hub;
+use raccordo_hub::federation::Hub;
 use raccordo_model::{
     entry::{AccountId, Actor, BATCH_ENTRIES_MAX},
     scope::Scope,

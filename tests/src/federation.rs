@@ -314,10 +314,11 @@ pub fn find(value: &serde_json::Value, key: &str) -> Option<String> {
 }
 
 fn stop(serving: Option<Serving>) -> Result<()> {
-    match serving {
-        Some(serving) if !serving.stop()? => bail!("the process did not end with code 0"),
-        _ => Ok(()),
+    let Some(serving) = serving else { return Ok(()) };
+    if !serving.stop()? {
+        bail!("the process did not end with code 0");
     }
+    Ok(())
 }
 
 fn with_data(program: &str, data: &Path, arguments: &[&str]) -> Result<Finished> {

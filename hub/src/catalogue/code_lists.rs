@@ -30,30 +30,30 @@ pub async fn publish(node: &Node, actor: Actor, text: &str, file: &str) -> Resul
     let latest = latest_version(act.tx()).await?;
     let version = codes.version();
     if let Some(index) = decide_version(known, latest, &codes)? {
-        return Receipt::repeated(act.tx(), index, &about, format_args!("Le liste di codici {version} erano già pubblicate.")).await;
+        return Receipt::repeated(act.tx(), index, &about, format!("Le liste di codici {version} erano già pubblicate.")).await;
     }
     let draft = Draft::new(Act::CodeListsPublished(codes), about.clone(), Scope::Public, vec![actor]);
     let entry = act.append(draft).await?;
     let committed = act.commit().await?;
-    Ok(Receipt::done(entry, &committed, &about, format_args!("Liste di codici {version} pubblicate.")))
+    Ok(Receipt::done(entry, &committed, &about, format!("Liste di codici {version} pubblicate.")))
 }
 
 /// The rule: a version is published once, versions only grow, and version 1 is the one that every
 /// program carries.
 fn decide_version(known: Option<Known>, latest: Option<u32>, codes: &CodeLists) -> Result<Option<u64>, Refusal> {
     let version = codes.version();
-    if let Some(index) = decide(known, codes.yaml().as_bytes(), format_args!("version {version} of the code lists"))? {
+    if let Some(index) = decide(known, codes.yaml().as_bytes(), format!("version {version} of the code lists"))? {
         return Ok(Some(index));
     }
     if let Some(latest) = latest.filter(|latest| *latest > version) {
         return Err(Refusal::precondition(
-            format_args!("version {latest} of the code lists is published: {version} is older"),
-            format_args!("number it {} or higher", latest.saturating_add(1)),
+            format!("version {latest} of the code lists is published: {version} is older"),
+            format!("number it {} or higher", latest.saturating_add(1)),
         ));
     }
     if version == CodeLists::builtin().version() && codes != CodeLists::builtin() {
         return Err(Refusal::conflict(
-            format_args!("version {version} of the code lists is compiled into every node with other content"),
+            format!("version {version} of the code lists is compiled into every node with other content"),
             "publish the changes under a new version",
         ));
     }

@@ -70,15 +70,15 @@ pub async fn publish(
     let about = subject(format!("kit/{}", kit.id))?;
     let mut act = node.act().await?;
     let known = find(act.tx(), &kit).await?.map(|published| published.known);
-    if let Some(index) = decide(known, &content_of(&body), format_args!("kit {kit}"))? {
-        return Receipt::repeated(act.tx(), index, &about, format_args!("Il kit {kit} era già pubblicato.")).await;
+    if let Some(index) = decide(known, &content_of(&body), format!("kit {kit}"))? {
+        return Receipt::repeated(act.tx(), index, &about, format!("Il kit {kit} era già pubblicato.")).await;
     }
     let mut draft = Draft::new(body, about.clone(), Scope::Public, vec![actor]);
     draft.content = vec![digest];
     draft.depends_on = vec![subject(format!("syllabus/{}", descriptor.syllabus.id))?];
     let entry = act.append(draft).await?;
     let committed = act.commit().await?;
-    Ok(Receipt::done(entry, &committed, &about, format_args!("Kit {kit} pubblicato.")))
+    Ok(Receipt::done(entry, &committed, &about, format!("Kit {kit} pubblicato.")))
 }
 
 /// Withdraws a version: it must no longer be used. Nothing is deleted.
@@ -88,7 +88,7 @@ pub async fn withdraw(node: &Node, actor: Actor, kit: Versioned, reason: &str) -
     let mut act = node.act().await?;
     let published = find(act.tx(), &kit).await?;
     if let Some(index) = decide_withdrawal(published, &kit, &reason)? {
-        return Receipt::repeated(act.tx(), index, &about, format_args!("Il kit {kit} era già ritirato.")).await;
+        return Receipt::repeated(act.tx(), index, &about, format!("Il kit {kit} era già ritirato.")).await;
     }
     let text = format!("Kit {kit} ritirato.");
     let body = Act::KitWithdrawn { kit, reason };
@@ -99,11 +99,11 @@ pub async fn withdraw(node: &Node, actor: Actor, kit: Versioned, reason: &str) -
 
 fn decide_withdrawal(published: Option<Published>, kit: &Versioned, reason: &str) -> Result<Option<u64>, Refusal> {
     match published {
-        None => Err(Refusal::not_found(format_args!("kit {kit} was never published"), "see `kit list`")),
+        None => Err(Refusal::not_found(format!("kit {kit} was never published"), "see `kit list`")),
         Some(Published { withdrawn: None, .. }) => Ok(None),
         Some(Published { withdrawn: Some((index, given)), .. }) if given == reason => Ok(Some(index)),
         Some(Published { withdrawn: Some((index, _)), .. }) => Err(Refusal::conflict(
-            format_args!("kit {kit} was withdrawn for another reason (entry hub/{index})"),
+            format!("kit {kit} was withdrawn for another reason (entry hub/{index})"),
             "a withdrawal is not changed",
         )),
     }
@@ -115,7 +115,7 @@ async fn check_syllabus(node: &Node, descriptor: &KitDescriptor) -> Result<(), N
         return Ok(());
     }
     Err(Refusal::precondition(
-        format_args!("the kit teaches syllabus {}, which is not published", descriptor.syllabus),
+        format!("the kit teaches syllabus {}, which is not published", descriptor.syllabus),
         "publish the syllabus first, or correct the descriptor",
     )
     .into())

@@ -23,7 +23,7 @@ pub fn decide(known: Option<Known>, content: &[u8], what: impl fmt::Display) -> 
         None => Ok(None),
         Some(known) if known.content == content => Ok(Some(known.index)),
         Some(known) => Err(Refusal::conflict(
-            format_args!("{what} was published with other content (entry hub/{})", known.index),
+            format!("{what} was published with other content (entry hub/{})", known.index),
             "published versions are immutable: publish the changes under a new version",
         )),
     }

@@ -36,7 +36,7 @@ pub async fn publish(node: &Node, actor: Actor, text: &str, file: &str) -> Resul
         let about = subject(format!("syllabus/{}", what.id))?;
         let body = Act::SyllabusPublished(syllabus);
         let known = find(act.tx(), &what).await?;
-        if let Some(index) = decide(known, &content_of(&body), format_args!("syllabus {what}"))? {
+        if let Some(index) = decide(known, &content_of(&body), format!("syllabus {what}"))? {
             let entry = reference(act.tx(), NodeId::Hub, index).await?;
             done.push((entry, about, format!("Il syllabus {what} era già pubblicato."), true));
             continue;

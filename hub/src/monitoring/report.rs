@@ -102,14 +102,14 @@ pub fn decide(standing: &Standing, verdict: &Verdict, now: Timestamp) -> Result<
             Ok(Some(*index))
         } else {
             Err(Refusal::conflict(
-                format_args!("revision {revision} was judged before: {state} (entry hub/{index})"),
+                format!("revision {revision} was judged before: {state} (entry hub/{index})"),
                 "a verdict is not changed; the region corrects its report by a new revision",
             ))
         };
     }
     if let Some((current, _)) = standing.current.filter(|(current, _)| *current > revision) {
         return Err(Refusal::precondition(
-            format_args!("revision {current} counts already, and {revision} is older"),
+            format!("revision {current} counts already, and {revision} is older"),
             "judge the latest revision",
         ));
     }
@@ -118,7 +118,7 @@ pub fn decide(standing: &Standing, verdict: &Verdict, now: Timestamp) -> Result<
     }
     if standing.period_end > now {
         return Err(Refusal::precondition(
-            format_args!("the period is not over before {}", standing.period_end),
+            format!("the period is not over before {}", standing.period_end),
             "accept the report after that, or reject it with the reason",
         ));
     }
@@ -132,7 +132,7 @@ pub fn decide(standing: &Standing, verdict: &Verdict, now: Timestamp) -> Result<
         let more = standing.errors.len() - 1;
         let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
         return Err(Refusal::precondition(
-            format_args!("the report breaks a rule: {first}{more}"),
+            format!("the report breaks a rule: {first}{more}"),
             "reject the report with that reason; the region sends a new revision",
         ));
     }

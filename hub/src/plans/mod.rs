@@ -12,20 +12,20 @@ use raccordo_node::status::Refusal;
 pub fn text_of_people(field: &str, text: &str, needed: bool) -> Result<String, Refusal> {
     let text = text.trim();
     if needed && text.is_empty() {
-        return Err(Refusal::invalid(format_args!("`{field}` is empty"), "say why: the region reads it"));
+        return Err(Refusal::invalid(format!("`{field}` is empty"), "say why: the region reads it"));
     }
     if text.len() > NOTE_BYTES_MAX {
         return Err(Refusal::too_large(
-            format_args!("`{field}` has {} bytes, at most {NOTE_BYTES_MAX} are allowed", text.len()),
+            format!("`{field}` has {} bytes, at most {NOTE_BYTES_MAX} are allowed", text.len()),
             "shorten it",
         ));
     }
     if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
-        return Err(Refusal::invalid(format_args!("`{field}` holds a control character"), "write plain text"));
+        return Err(Refusal::invalid(format!("`{field}` holds a control character"), "write plain text"));
     }
     if let Some(found) = personal_data::scan(text).first() {
         return Err(Refusal::invalid(
-            format_args!("`{field}` holds what looks like {}", found.kind),
+            format!("`{field}` holds what looks like {}", found.kind),
             "delete it: the ledger keeps no person's data and is never edited",
         ));
     }

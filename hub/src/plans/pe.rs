@@ -82,8 +82,8 @@ fn decide(plan: &ExecutivePlan, observations: &[Observation]) -> Result<(), Refu
     match observations.iter().filter_map(|o| o.intervention.as_ref()).find(|id| plan.intervention(id).is_none()) {
         None => Ok(()),
         Some(id) => Err(Refusal::not_found(
-            format_args!("the PE {} of region {} has no intervention `{id}`", plan.year, plan.region),
-            format_args!("see `pe show {} {}`", plan.region, plan.year),
+            format!("the PE {} of region {} has no intervention `{id}`", plan.year, plan.region),
+            format!("see `pe show {} {}`", plan.region, plan.year),
         )),
     }
 }
@@ -246,7 +246,7 @@ async fn latest(tx: &mut Tx, region: RegionCode, year: i16) -> Result<(u32, u64)
     let query = tx.query(LATEST).bind(region.to_string()).bind(i64::from(year));
     let row: Option<(i64, i64)> = query.fetch_optional().await?;
     let (version, index) = row.ok_or_else(|| {
-        Refusal::not_found(format_args!("region {region} shared no PE of {year}"), "see `pe list`")
+        Refusal::not_found(format!("region {region} shared no PE of {year}"), "see `pe list`")
     })?;
     Ok((version as u32, index as u64))
 }

@@ -74,11 +74,11 @@ pub fn may_decide(
     verdict: PoVerdict,
 ) -> Result<EntryRef, Refusal> {
     let remedy = "see `po list`";
-    let not_there = || Refusal::not_found(format_args!("region {region} submitted no version {version}"), remedy);
+    let not_there = || Refusal::not_found(format!("region {region} submitted no version {version}"), remedy);
     let standing = standing.ok_or_else(not_there)?;
     if standing.state.after(PoEvent::Decide(verdict)).is_none() {
         return Err(Refusal::precondition(
-            format_args!("version {version} of region {region} is {}: it is not decided about now", standing.state),
+            format!("version {version} of region {region} is {}: it is not decided about now", standing.state),
             "only a submitted version is; a region answers to a decision with a new version",
         ));
     }
@@ -99,7 +99,7 @@ pub fn two_people(first: &Actor, second: &Actor, required: &[String]) -> Result<
         return Ok(());
     }
     Err(Refusal::forbidden(
-        format_args!(
+        format!(
             "the two people are of {} and {}: {} must decide too",
             first.institution,
             second.institution,
@@ -203,7 +203,7 @@ pub async fn show(tx: &mut Tx, region: RegionCode, version: u32) -> Result<Sheet
         version => version,
     };
     let standing = standing(tx, region, version).await?.ok_or_else(|| {
-        Refusal::not_found(format_args!("region {region} has no version {version} of its plan"), "see `po list`")
+        Refusal::not_found(format!("region {region} has no version {version} of its plan"), "see `po list`")
     })?;
     let decided = get(tx, region, version).await?;
     let (node, index) = match (&decided, &standing.submission) {

@@ -88,10 +88,10 @@ pub async fn record(
         .map_err(|e| Refusal::invalid(e, "correct the document where it is named"))?;
     let region = found.region;
     let mut plan = found.operational_plan.ok_or_else(|| {
-        Refusal::invalid(format_args!("{file}: operational_plan: missing"), "add the section with the plan")
+        Refusal::invalid(format!("{file}: operational_plan: missing"), "add the section with the plan")
     })?;
     if let Some(finding) = plan.personal_data().first() {
-        return Err(Refusal::invalid(format_args!("{file}: {finding}"), "delete it from the document").into());
+        return Err(Refusal::invalid(format!("{file}: {finding}"), "delete it from the document").into());
     }
     let approved: PartialDate =
         approved.parse().map_err(|e| Refusal::invalid(e, "write the date of the approval as far as it is known"))?;
@@ -124,7 +124,7 @@ async fn keep(
         }
         return Err(Refusal::precondition(
             "another person proposed exactly this already",
-            format_args!("confirm it with `po confirm {region} {version}`"),
+            format!("confirm it with `po confirm {region} {version}`"),
         )
         .into());
     }
@@ -185,7 +185,7 @@ async fn already_confirmed(
             Receipt::repeated(tx, decided.index, about, text).await
         }
         None => Err(Refusal::not_found(
-            format_args!("nobody proposed anything about version {version} of region {region}"),
+            format!("nobody proposed anything about version {version} of region {region}"),
             "see `po proposals`; a first person proposes with `po decide` or `po record-approved`",
         )
         .into()),

@@ -183,19 +183,33 @@ pub fn verify_batch(
 }
 
 fn check_bounds(first: u64, leaves: &[Offered<'_>]) -> Result<(), BatchBound> {
-    if leaves.is_empty() || leaves.len() > BATCH_ENTRIES_MAX {
-        return Err(BatchBound::Entries(leaves.len()));
+    let sizes = leaves
+        .iter()
+        .map(|leaf| (leaf.header_bytes.len(), leaf.body.map_or(0, |(_, stored)| stored.len())));
+    check_sizes(first, sizes)
+}
+
+/// Whether a batch that begins at entry `first`, of leaves of these bytes (header, body), is within the
+/// protocol's bounds. A receiver asks before it parses anything.
+///
+/// # Errors
+/// The first bound that it breaks.
+pub fn check_sizes(
+    first: u64,
+    leaves: impl ExactSizeIterator<Item = (usize, usize)>,
+) -> Result<(), BatchBound> {
+    let entries = leaves.len();
+    if entries == 0 || entries > BATCH_ENTRIES_MAX {
+        return Err(BatchBound::Entries(entries));
     }
-    if TREE_SIZE_MAX.saturating_sub(first) < leaves.len() as u64 {
+    if TREE_SIZE_MAX.saturating_sub(first) < entries as u64 {
         return Err(BatchBound::Ledger);
     }
     let mut total = 0;
-    for (index, leaf) in (first..).zip(leaves) {
-        let header = leaf.header_bytes.len();
+    for (index, (header, body)) in (first..).zip(leaves) {
         if header == 0 || header > HEADER_BYTES_MAX {
             return Err(BatchBound::Header { index, bytes: header });
         }
-        let body = leaf.body.map_or(0, |(_, stored)| stored.len());
         if body > BODY_BYTES_MAX {
             return Err(BatchBound::Body { index, bytes: body });
         }

@@ -67,6 +67,9 @@ impl Node {
         if node == self.me() {
             return Err(ReceiveError::Protocol("a batch of our own ledger".into()));
         }
+        // A bound is the protocol's and not a lie: told before anything is parsed.
+        follower::check_sizes(batch.first, batch.leaves.iter().map(sizes))
+            .map_err(|e| ReceiveError::Protocol(format!("the batch breaks a limit: {e}")))?;
         let first = batch.first;
         let leaves = batch
             .leaves
@@ -222,6 +225,11 @@ pub async fn verifier(tx: &mut Tx, node: NodeId, size: u64) -> Result<LedgerVeri
     LedgerVerifier::new(&keys.origin, &keys.ledger_key).map_err(|_| {
         StoreError::Corrupt { table: "ledger_key", column: "ledger_key", key: node.to_string() }.into()
     })
+}
+
+/// Bytes of header and body of a leaf as it came.
+fn sizes(leaf: &wire::Leaf) -> (usize, usize) {
+    (leaf.header.len(), leaf.body.as_ref().map_or(0, |body| body.stored.len()))
 }
 
 async fn followed_head(tx: &mut Tx, node: NodeId) -> Result<Head, ReceiveError> {

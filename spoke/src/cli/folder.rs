@@ -139,6 +139,7 @@ async fn open(common: &Common) -> anyhow::Result<Spoke> {
 /// `rebuild`
 pub(super) async fn rebuild(common: &Common) -> anyhow::Result<Exit> {
     let spoke = open(common).await?;
+    let _lock = spoke.lock()?;
     let rebuilt = rebuilding::rebuild(&spoke.node).await?;
     spoke.node.db.close().await;
     let same = rebuilt.before == rebuilt.after;

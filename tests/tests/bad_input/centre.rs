@@ -2,11 +2,16 @@
 
 use super::state::{Before, level, until_says};
 use anyhow::Result;
+use raccordo_cli::client::{self, SecretToken, node_context};
+use raccordo_proto::wire::{
+    Document, PublishSyllabiRequest, hub_administration_service_client::HubAdministrationServiceClient,
+};
 use raccordo_tests::{
     federation::{Person, TestHub, file, text},
     process::run,
 };
 use std::{fs, path::Path};
+use tonic::Code;
 
 pub(crate) const TOSCANA: &str = include_str!("../../../shared/model/data/toscana-2023.yaml");
 pub(crate) const SYLLABI: &str = include_str!("../../../shared/model/data/syllabi.yaml");
@@ -95,7 +100,16 @@ async fn syllabi(centre: &Centre) -> Result<()> {
     let bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\n\
         d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\n";
     publish("bomba.yaml", bomb.into(), 1, &["bomba.yaml"]).await?;
-    publish("enorme.yaml", format!("#{}\n{SYLLABI}", "x".repeat(1_024 * 1_024)), 1, &["1048576"]).await?;
+    let long = format!("#{}\n{SYLLABI}", "x".repeat(1_024 * 1_024));
+    publish("enorme.yaml", long.clone(), 2, &["1048576"]).await?;
+    // By a program that does not look at the bound first.
+    let mut target = node_context(&centre.hub.data)?;
+    target.token = SecretToken::read_file(&centre.publisher.token_file)?;
+    let mut client = HubAdministrationServiceClient::new(client::connect(&target).await?);
+    let document = Some(Document { file_name: "enorme.yaml".into(), text: long });
+    let before = centre.before().await?;
+    let got = client.publish_syllabi(PublishSyllabiRequest { document }).await;
+    before.status("a long document", got, &[Code::ResourceExhausted, Code::InvalidArgument], &["1048576"]).await?;
 
     let sound = centre.file("syllabi.yaml", SYLLABI)?;
     centre.refused(&centre.reviewer, &["syllabus", "publish", &sound], 4, &["publisher"]).await?;
@@ -119,7 +133,7 @@ async fn kits(centre: &Centre) -> Result<()> {
     publish("k1.yaml", KIT.replace("version: \"1.0.0\"\nt", "version: \"1.0\"\nt"), &folder, 1, &["k1.yaml:2", "version"]).await?;
     publish("k2.yaml", format!("{KIT}altro: 1\n"), &folder, 1, &["k2.yaml:6", "altro"]).await?;
     publish("k3.yaml", KIT.replace("syllabus: SYL-FSE-GEN", "syllabus: SYL-NO"), &folder, 5, &["SYL-NO@1.0.0"]).await?;
-    publish("k4.yaml", KIT.into(), "/nessuna/cartella", 1, &["/nessuna/cartella"]).await?;
+    publish("k4.yaml", KIT.into(), "/nessuna/cartella", 2, &["/nessuna/cartella"]).await?;
 
     let sound = centre.file("kit.yaml", KIT)?;
     centre.hub.run_as(&centre.publisher, &["kit", "publish", &sound, "--folder", &folder])?.ok()?;
@@ -154,7 +168,7 @@ async fn plans_and_clock(centre: &Centre) -> Result<()> {
     before.refused("token", hub.run(&["token", "revoke", "0000000000000000"])?, 7, &["0000000000000000"]).await?;
     let bundle = centre.folder.path().join("x.bundle");
     let invited = hub.run(&["region", "invite", "999", "--out", text(&bundle)?])?;
-    before.refused("invite", invited, 1, &["999"]).await?;
+    before.refused("invite", invited, 7, &["999"]).await?;
     for arguments in [&["pe", "observe", "090", "2023", "--text", "bene"][..], &["report", "accept", "090", "2023-11"]] {
         centre.refused(&centre.reviewer, arguments, 7, &["090"]).await?;
     }

@@ -101,6 +101,7 @@ impl Outcome {
     pub(crate) fn goodbye(self) -> Result<(GoodbyeCode, String)> {
         match self {
             Self::Goodbye(said) => Ok((said.code(), format!("{} ({})", said.text, said.remedy))),
+            Self::Cut(status) => bail!("the stream broke: {status}"),
             other => bail!("a farewell was expected: {other:?}"),
         }
     }

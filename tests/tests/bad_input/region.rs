@@ -6,12 +6,19 @@ use super::{
     state::{Before, level, number, until_says},
 };
 use anyhow::Result;
+use futures::stream;
 use raccordo_cli::client::{self, node_context};
+use raccordo_proto::wire::{
+    ImportEditionsRequest, ImportOperationalPlanRequest, ImportOutcomesRequest,
+    spoke_administration_service_client::SpokeAdministrationServiceClient,
+};
 use raccordo_tests::federation::{TestHub, TestSpoke, file};
 use tonic::Code;
 
 const EDITIONS: &str = "id,intervention,start,end,kit,test";
 const OUTCOMES: &str = "learner,edition,profession,enrolled,started,completed,passed,ecm_credited";
+
+const TOO_LARGE: [Code; 3] = [Code::ResourceExhausted, Code::OutOfRange, Code::InvalidArgument];
 
 struct Region {
     folder: tempfile::TempDir,
@@ -40,7 +47,7 @@ impl Region {
     /// Importing this content is refused.
     async fn import(&self, what: [&str; 2], name: &str, content: &str, code: i32, says: &[&str]) -> Result<()> {
         let path = self.file(name, content)?;
-        self.refused(&[what[0], what[1], &path], code, says).await
+        self.refused(&[what[0], what[1], &path, "-o", "csv"], code, says).await
     }
 
     fn good(&self, arguments: &[&str]) -> Result<String> {
@@ -73,7 +80,7 @@ async fn operational_plans(region: &Region) -> Result<()> {
     region.import(import, "e.yaml", &TOSCANA.replacen("to: 2026", "to: 2021", 1), 1, &["e.yaml:", "horizon"]).await?;
     let long = TOSCANA.replacen("Formazione dei formatori", &"x".repeat(5_000), 1);
     region.import(import, "f.yaml", &long, 1, &["f.yaml:", "title"]).await?;
-    region.import(import, "g.yaml", &format!("#{}\n{TOSCANA}", "x".repeat(1_024 * 1_024)), 1, &["1048576"]).await?;
+    region.import(import, "g.yaml", &format!("#{}\n{TOSCANA}", "x".repeat(1_024 * 1_024)), 2, &["1048576"]).await?;
     region.import(import, "h.yaml", "", 1, &["h.yaml"]).await?;
     region.refused(&["po", "submit"], 5, &["no draft"]).await?;
 
@@ -182,10 +189,8 @@ async fn months(region: &Region) -> Result<()> {
     region.refused(&["report", "close", "settembre"], 1, &["settembre"]).await?;
     region.refused(&["report", "close", "2022-09"], 5, &["2022"]).await?;
     region.refused(&["clock", "set", "2023-08-01T00:00:00Z"], 5, &["2023-0"]).await?;
-    for instant in ["2023-10-02T08:00:00Z"] {
-        region.hub.run(&["clock", "set", instant])?.ok()?;
-        region.spoke.clock(instant)?;
-    }
+    region.hub.run(&["clock", "set", "2023-10-02T08:00:00Z"])?.ok()?;
+    region.spoke.clock("2023-10-02T08:00:00Z")?;
     region.good(&["report", "close", "2023-09"])?;
     let late = format!("{OUTCOMES}\nL11,E1,C1.01,2023-09-05,2023-09-05,2023-09-20,yes,yes\n");
     region.take(["outcome", "import"], "late.csv", &late)?;
@@ -203,12 +208,26 @@ async fn api(region: &Region) -> Result<()> {
     level(&region.hub, &[&region.spoke]).await?;
     let before = Before::of(&[&region.spoke.data]).await?;
     let api = client::connect(&node_context(&region.spoke.data)?).await?;
-    let path = "/raccordo.v1.RegionService/CloseReport";
-    for path in [path, "/raccordo.v1.NodeService/SetClock"] {
+    for path in ["/raccordo.v1.SpokeAdministrationService/CloseReport", "/raccordo.v1.NodeService/SetClock"] {
         let got = raw::call(api.clone(), path, vec![0xff; 60]).await;
-        before.status(path, got, &[Code::Internal, Code::InvalidArgument, Code::Unimplemented], &[]).await?;
+        before.status(path, got, &[Code::Internal, Code::InvalidArgument], &["decode"]).await?;
         let got = raw::call(api.clone(), path, vec![0; 5 * 1_024 * 1_024]).await;
-        before.status(path, got, &[Code::OutOfRange, Code::ResourceExhausted, Code::Unimplemented], &[]).await?;
+        before.status(path, got, &[Code::OutOfRange, Code::ResourceExhausted], &["too large"]).await?;
     }
+    // Over the bounds of the documents, by a program that does not look at them first.
+    let mut client = SpokeAdministrationServiceClient::new(api);
+    let yaml = format!("#{}\n{TOSCANA}", "x".repeat(1_024 * 1_024));
+    let request = ImportOperationalPlanRequest { file_name: "lungo.yaml".into(), yaml };
+    let got = client.import_operational_plan(request).await;
+    before.status("a long document", got, &TOO_LARGE, &["1048576"]).await?;
+    let request = ImportEditionsRequest { file_name: "lungo.csv".into(), csv: vec![b'x'; 1_024 * 1_024 + 1] };
+    let got = client.import_editions(request).await;
+    before.status("a long list of editions", got, &TOO_LARGE, &["1048576"]).await?;
+    let piece = |data| ImportOutcomesRequest { file_name: "lungo.csv".into(), data, ..Default::default() };
+    let got = client.import_outcomes(stream::iter(vec![piece(vec![b'x'; 512 * 1_024 + 1])])).await;
+    before.status("a long piece", got, &TOO_LARGE, &["524288"]).await?;
+    let pieces: Vec<_> = (0..65).map(|_| piece(vec![b'x'; 512 * 1_024])).collect();
+    let got = client.import_outcomes(stream::iter(pieces)).await;
+    before.status("a long file", got, &TOO_LARGE, &["33554432"]).await?;
     region.good(&["whoami"]).map(drop)
 }

@@ -55,14 +55,19 @@ pub async fn keep(
 ) -> End {
     let mut failures = 0;
     loop {
-        let began = tokio::time::Instant::now();
+        let (began, exchanges) = (tokio::time::Instant::now(), peers.exchanges());
         let end = session(node, peers, channel.clone(), shutdown.clone()).await;
         tracing::info!(?end, "session over");
         if end.is_final() || *shutdown.borrow() {
             return end;
         }
-        // A session that lasted proves the way is open.
-        failures = if began.elapsed() > backoff.cap { 0 } else { failures + 1 };
+        // A session that lasted proves the way is open, a handshake that the Hub answers again: only
+        // attempts that come to nothing double the wait. A Hub that restarts is found within a second.
+        failures = match () {
+            () if began.elapsed() > backoff.cap => 0,
+            () if peers.exchanges() > exchanges => 1,
+            () => failures + 1,
+        };
         let told = match &end {
             End::Goodbye(said) => Duration::from_millis(said.retry_after_ms),
             _ => Duration::ZERO,

@@ -215,7 +215,15 @@ impl Machine {
                 self.act(Action::ConfirmEpoch(ready.epoch));
                 self.begin();
             }
-            (_, State::Exchanging, Step::Batch(batch)) => self.act(Action::Receive(batch)),
+            (_, State::Exchanging, Step::Batch(batch)) if batch.node == self.peer.to_string() => {
+                self.act(Action::Receive(batch));
+            }
+            // Whoever signed it: a session is about the two ledgers of its two ends.
+            (_, State::Exchanging, Step::Batch(batch)) => {
+                let named: String = batch.node.chars().take(20).collect();
+                let text = format!("a batch of the ledger of `{named}` in a session with {}", self.peer);
+                self.close(goodbye(GoodbyeCode::Protocol, &text, "send only the entries of the own ledger"));
+            }
             (_, State::Exchanging, Step::Stored(stored)) => self.stored(&stored),
             (_, State::Exchanging, Step::Cosigned(cosigned)) if cosigned.node == self.me.to_string() => {
                 self.act(Action::Keep(cosigned));
@@ -394,6 +402,18 @@ mod tests {
         machine.handle(Event::Frame(Step::Batch(batch(0))));
         assert!(matches!(machine.poll(), Some(Action::Close(g)) if g.code() == GoodbyeCode::Protocol));
         assert!(machine.is_closed());
+    }
+
+    #[test]
+    fn a_batch_of_a_third_ledger_ends_the_session() {
+        for node in ["090", "140", "", "nobody"] {
+            let mut machine = exchanging(0);
+            machine.handle(Event::Frame(Step::Batch(Batch { node: node.into(), ..batch(0) })));
+            assert!(matches!(machine.poll(), Some(Action::Close(g)) if g.code() == GoodbyeCode::Protocol), "{node}");
+        }
+        let mut machine = exchanging(0);
+        machine.handle(Event::Frame(Step::Batch(Batch { node: "hub".into(), ..batch(0) })));
+        assert!(matches!(machine.poll(), Some(Action::Receive(_))));
     }
 
     #[test]

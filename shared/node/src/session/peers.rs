@@ -3,7 +3,10 @@
 use raccordo_model::node::NodeId;
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use tokio::sync::watch;
 
@@ -11,6 +14,7 @@ use tokio::sync::watch;
 #[derive(Debug, Default)]
 pub struct Peers {
     sessions: Mutex<BTreeMap<NodeId, Session>>,
+    exchanges: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -54,6 +58,11 @@ impl Peers {
         self.lock().get(&peer).is_some_and(|s| s.exchanging)
     }
 
+    /// How many sessions came through their handshake since the start.
+    pub fn exchanges(&self) -> u64 {
+        self.exchanges.load(Ordering::Relaxed)
+    }
+
     /// How many peers entries flow with.
     pub fn connected(&self) -> usize {
         self.lock().values().filter(|s| s.exchanging).count()
@@ -69,7 +78,9 @@ impl Seat<'_> {
     /// The handshake is done: entries flow.
     pub fn exchanging(&self) {
         if let Some(session) = self.peers.lock().get_mut(&self.peer).filter(|s| s.number == self.number) {
-            session.exchanging = true;
+            if !std::mem::replace(&mut session.exchanging, true) {
+                self.peers.exchanges.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 }
@@ -96,6 +107,8 @@ mod tests {
         assert!(*older.stop.borrow() && !*newer.stop.borrow());
         drop(older);
         newer.exchanging();
+        newer.exchanging();
+        assert_eq!(peers.exchanges(), 2);
         assert!(peers.is_connected(NodeId::Hub));
         drop(newer);
         assert_eq!(peers.connected(), 0);
