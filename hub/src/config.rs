@@ -14,14 +14,45 @@ use std::{
 pub const CONFIG_FILE: &str = "hub.toml";
 
 const SETTINGS: &[Setting] = &[
-    Setting::new("api_address", Some("127.0.0.1:7444"), "indirizzo dell'API, host:porta; porta 0: una libera"),
-    Setting::new("exchange_address", Some("127.0.0.1:7443"), "indirizzo dello scambio, host:porta; porta 0: una libera"),
-    Setting::new("admin_address", Some("127.0.0.1:7445"), "indirizzo delle metriche, host:porta; porta 0: una libera"),
-    Setting::new("public_api_address", None, "dove le regioni raggiungono l'API, se non dove ascolta"),
-    Setting::new("public_exchange_address", None, "dove le regioni raggiungono lo scambio, se non dove ascolta"),
-    Setting::new("hosts", None, "altri nomi o indirizzi nel certificato, separati da spazi"),
-    Setting::secret("store", "base dati: sqlite:PERCORSO o postgres://…; altrimenti node.db nella cartella"),
-    Setting::new("log", None, "che cosa scrivere nel log, per esempio info,raccordo_hub=debug"),
+    Setting::new(
+        "api_address",
+        Some("127.0.0.1:7444"),
+        "indirizzo dell'API, host:porta; porta 0: una libera",
+    ),
+    Setting::new(
+        "exchange_address",
+        Some("127.0.0.1:7443"),
+        "indirizzo dello scambio, host:porta; porta 0: una libera",
+    ),
+    Setting::new(
+        "admin_address",
+        Some("127.0.0.1:7445"),
+        "indirizzo delle metriche, host:porta; porta 0: una libera",
+    ),
+    Setting::new(
+        "public_api_address",
+        None,
+        "dove le regioni raggiungono l'API, se non dove ascolta",
+    ),
+    Setting::new(
+        "public_exchange_address",
+        None,
+        "dove le regioni raggiungono lo scambio, se non dove ascolta",
+    ),
+    Setting::new(
+        "hosts",
+        None,
+        "altri nomi o indirizzi nel certificato, separati da spazi",
+    ),
+    Setting::secret(
+        "store",
+        "base dati: sqlite:PERCORSO o postgres://…; altrimenti node.db nella cartella",
+    ),
+    Setting::new(
+        "log",
+        None,
+        "che cosa scrivere nel log, per esempio info,raccordo_hub=debug",
+    ),
     Setting::new("log_format", Some("human"), "human o json"),
     Setting::new("otlp", None, "collettore OTLP (gRPC) delle tracce"),
 ];
@@ -35,7 +66,11 @@ pub fn settings() -> Settings {
 pub fn resolve(data: &Path, flags: &BTreeMap<&str, String>) -> Result<Resolved, ConfigError> {
     let path = data.join(CONFIG_FILE);
     let text = config::read_file(&path)?;
-    settings().resolve(flags, environment, text.as_deref().map(|text| (path.as_path(), text)))
+    settings().resolve(
+        flags,
+        environment,
+        text.as_deref().map(|text| (path.as_path(), text)),
+    )
 }
 
 /// The values, parsed.
@@ -85,7 +120,11 @@ impl Config {
             exchange_address: resolved.require("exchange_address")?.to_owned(),
             public_api_address: text("public_api_address"),
             public_exchange_address: text("public_exchange_address"),
-            hosts: text("hosts").unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
+            hosts: text("hosts")
+                .unwrap_or_default()
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect(),
             store: text("store").unwrap_or_else(|| format!("sqlite:{}", database(data).display())),
             log: text("log"),
             log_json: json,
@@ -116,13 +155,22 @@ mod tests {
     #[test]
     fn what_init_writes_is_read_again_and_flags_win() {
         let folder = tempfile::tempdir().unwrap();
-        let written = BTreeMap::from([("api_address", "127.0.0.1:7001".to_owned()), ("log_format", "json".to_owned())]);
+        let written = BTreeMap::from([
+            ("api_address", "127.0.0.1:7001".to_owned()),
+            ("log_format", "json".to_owned()),
+        ]);
         std::fs::write(folder.path().join(CONFIG_FILE), file(&written)).unwrap();
         let config = Config::load(folder.path(), &BTreeMap::new()).unwrap();
-        assert_eq!((config.api_address.as_str(), config.log_json), ("127.0.0.1:7001", true));
+        assert_eq!(
+            (config.api_address.as_str(), config.log_json),
+            ("127.0.0.1:7001", true)
+        );
         assert!(config.store.starts_with("sqlite:") && config.store.ends_with("node.db"));
         let flags = BTreeMap::from([("api_address", "127.0.0.1:7002".to_owned())]);
-        assert_eq!(Config::load(folder.path(), &flags).unwrap().api_address, "127.0.0.1:7002");
+        assert_eq!(
+            Config::load(folder.path(), &flags).unwrap().api_address,
+            "127.0.0.1:7002"
+        );
         let wrong = BTreeMap::from([("log_format", "xml".to_owned())]);
         assert!(Config::load(folder.path(), &wrong).is_err());
     }

@@ -47,7 +47,8 @@ use std::{
     sync::Arc,
 };
 
-pub(crate) const INSERT: &str = "INSERT INTO proj_federation (federation, test, root_key, institutions, due_days)
+pub(crate) const INSERT: &str =
+    "INSERT INTO proj_federation (federation, test, root_key, institutions, due_days)
     VALUES ($1, $2, $3, $4, $5)";
 pub(crate) const GET: &str = "SELECT institutions, due_days FROM proj_federation LIMIT 1";
 
@@ -106,8 +107,11 @@ pub struct Rules {
 /// The rules in force.
 pub async fn rules(tx: &mut Tx) -> Result<Rules, StoreError> {
     let row: Option<(String, i64)> = tx.query(GET).fetch_optional().await?;
-    let (institutions, days) =
-        row.ok_or(StoreError::Corrupt { table: "proj_federation", column: "federation", key: "the only row".into() })?;
+    let (institutions, days) = row.ok_or(StoreError::Corrupt {
+        table: "proj_federation",
+        column: "federation",
+        key: "the only row".into(),
+    })?;
     Ok(Rules {
         institutions: institutions.split_whitespace().map(str::to_owned).collect(),
         report_due_days: u32::try_from(days).unwrap_or(REPORT_DUE_DAYS),
@@ -117,7 +121,10 @@ pub async fn rules(tx: &mut Tx) -> Result<Rules, StoreError> {
 /// Applies `federation.created`.
 pub async fn apply(tx: &mut Tx, entry: &Entry, created: &FederationCreated) -> Result<(), ApplyError> {
     if entry.index != 0 {
-        return Err(ApplyError::refused("a federation is created by its first entry", "run `verify`"));
+        return Err(ApplyError::refused(
+            "a federation is created by its first entry",
+            "run `verify`",
+        ));
     }
     tx.query(INSERT)
         .bind(created.federation.to_string())
@@ -162,7 +169,11 @@ pub async fn init(data: &Path, plan: Plan) -> Result<Made, FolderError> {
     }
     let (random, system) = (OsRandom, SystemClock);
     files::folder(data)?;
-    files::write(&data.join(CONFIG_FILE), file(&plan.values).as_bytes(), files::SECRET)?;
+    files::write(
+        &data.join(CONFIG_FILE),
+        file(&plan.values).as_bytes(),
+        files::SECRET,
+    )?;
     let config = Config::load(data, &BTreeMap::new())?;
     let root_key = RootKey::create(data, &random)?;
     let secrets = NodeSecrets::create(data, &random)?;
@@ -177,14 +188,22 @@ pub async fn init(data: &Path, plan: Plan) -> Result<Made, FolderError> {
         hub_ledger_key: secrets.ledger_public(),
         hub_cosigner_key: secrets.cosigner_public(),
         root_key_fingerprint: fingerprint(&root_key.public),
-        api_address: config.public_api_address.clone().unwrap_or_else(|| config.api_address.clone()),
-        exchange_address: config.public_exchange_address.clone().unwrap_or_else(|| config.exchange_address.clone()),
+        api_address: config
+            .public_api_address
+            .clone()
+            .unwrap_or_else(|| config.api_address.clone()),
+        exchange_address: config
+            .public_exchange_address
+            .clone()
+            .unwrap_or_else(|| config.exchange_address.clone()),
     }
     .write(data)?;
     if let Some(start) = plan.test {
         let db = open_database(data, &config).await?;
         let mut tx = db.write().await?;
-        BusinessClock::starting_at(Arc::new(system), start).save(&mut tx).await?;
+        BusinessClock::starting_at(Arc::new(system), start)
+            .save(&mut tx)
+            .await?;
         tx.commit().await?;
         db.close().await;
     }
@@ -192,7 +211,11 @@ pub async fn init(data: &Path, plan: Plan) -> Result<Made, FolderError> {
     create(&hub, &plan, root_key.public).await?;
     hub.write_client(&hub.config.api_address)?;
     hub.node.db.close().await;
-    Ok(Made { root_key, ca_fingerprint: ca.fingerprint(), token_file: data.join(TOKEN_FILE) })
+    Ok(Made {
+        root_key,
+        ca_fingerprint: ca.fingerprint(),
+        token_file: data.join(TOKEN_FILE),
+    })
 }
 
 /// The first administrator and the first entry, in one transaction.
@@ -203,8 +226,13 @@ async fn create(hub: &Hub, plan: &Plan, root_key: [u8; 32]) -> Result<(), Folder
     let person = account::new_account(NodeKind::Hub, "Amministratore", &plan.institution, &roles, random)?;
     let mut act = node.act().await?;
     account::insert(act.tx(), &person, now).await?;
-    let grant =
-        TokenGrant { account: person.id, roles: vec![], areas: vec![], clusters: vec![], valid_days: TOKEN_DAYS_MAX };
+    let grant = TokenGrant {
+        account: person.id,
+        roles: vec![],
+        areas: vec![],
+        clusters: vec![],
+        valid_days: TOKEN_DAYS_MAX,
+    };
     let token = account::issue(act.tx(), &grant, now, random).await?;
     let created = FederationCreated {
         federation: plan.federation.clone(),
@@ -216,11 +244,24 @@ async fn create(hub: &Hub, plan: &Plan, root_key: [u8; 32]) -> Result<(), Folder
         report_due_days: REPORT_DUE_DAYS,
     };
     let about = subject(format!("federation/{}", plan.federation))?;
-    let actor = Actor { account: person.id, institution: person.institution };
-    act.append(Draft::new(Act::FederationCreated(created), about, Scope::Public, vec![actor])).await?;
+    let actor = Actor {
+        account: person.id,
+        institution: person.institution,
+    };
+    act.append(Draft::new(
+        Act::FederationCreated(created),
+        about,
+        Scope::Public,
+        vec![actor],
+    ))
+    .await?;
     act.commit().await?;
     // Dying here leaves a folder without client.toml, and so without a federation: `init` elsewhere.
-    files::write(&hub.data.join(TOKEN_FILE), format!("{}\n", *token.secret).as_bytes(), files::SECRET)?;
+    files::write(
+        &hub.data.join(TOKEN_FILE),
+        format!("{}\n", *token.secret).as_bytes(),
+        files::SECRET,
+    )?;
     Ok(())
 }
 
@@ -253,7 +294,11 @@ impl Hub {
     pub async fn open(data: &Path, config: Config) -> Result<Self, FolderError> {
         let file = NodeFile::read(data)?;
         if file.node != NodeId::Hub {
-            return Err(FolderError::Other(format!("{} is the folder of region {}", data.display(), file.node)));
+            return Err(FolderError::Other(format!(
+                "{} is the folder of region {}",
+                data.display(),
+                file.node
+            )));
         }
         let secrets = Arc::new(NodeSecrets::open(data)?);
         let ca = Arc::new(Ca::open(data, &file.federation)?);

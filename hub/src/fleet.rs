@@ -15,7 +15,8 @@ use raccordo_proto::body::KitPhaseReached;
 use raccordo_store::{StoreError, Tx, cosignatures, epochs};
 use std::collections::BTreeMap;
 
-pub(crate) const PHASE: &str = "SELECT phase, reached_us FROM proj_phase WHERE region = $1 AND kit = $2 AND version = $3";
+pub(crate) const PHASE: &str =
+    "SELECT phase, reached_us FROM proj_phase WHERE region = $1 AND kit = $2 AND version = $3";
 pub(crate) const PUT_PHASE: &str = "INSERT INTO proj_phase (region, kit, version, phase, reached_us)
     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (region, kit, version) DO UPDATE
     SET phase = excluded.phase, reached_us = excluded.reached_us";
@@ -55,10 +56,15 @@ pub struct FleetRow {
 pub async fn fleet(tx: &mut Tx, peers: &Peers) -> Result<(u64, Vec<FleetRow>), StoreError> {
     type Key = (String, String, String);
     let phases: Vec<(String, String, String, String, i64)> = tx.query(PHASES).fetch_all().await?;
-    let phases: BTreeMap<Key, (String, i64)> =
-        phases.into_iter().map(|(r, k, v, phase, at)| ((r, k, v), (phase, at))).collect();
+    let phases: BTreeMap<Key, (String, i64)> = phases
+        .into_iter()
+        .map(|(r, k, v, phase, at)| ((r, k, v), (phase, at)))
+        .collect();
     let adoptions: Vec<(String, String, String, String)> = tx.query(ADOPTIONS).fetch_all().await?;
-    let adoptions: BTreeMap<Key, String> = adoptions.into_iter().map(|(r, k, v, state)| ((r, k, v), state)).collect();
+    let adoptions: BTreeMap<Key, String> = adoptions
+        .into_iter()
+        .map(|(r, k, v, state)| ((r, k, v), state))
+        .collect();
     let mut kits: Vec<Option<(String, String)>> = kit::versions(tx).await?.into_iter().map(Some).collect();
     if kits.is_empty() {
         kits.push(None);
@@ -66,7 +72,9 @@ pub async fn fleet(tx: &mut Tx, peers: &Peers) -> Result<(u64, Vec<FleetRow>), S
     let mut rows = Vec::new();
     for code in regions::enrolled(tx).await? {
         let node = NodeId::Region(code);
-        let cosigned = cosignatures::last(tx, NodeId::Hub, node).await?.map_or(0, |c| c.size);
+        let cosigned = cosignatures::last(tx, NodeId::Hub, node)
+            .await?
+            .map_or(0, |c| c.size);
         let last_contact = epochs::get(tx, node).await?.map(|epoch| epoch.last_contact);
         for kit in &kits {
             let (id, version) = kit.clone().unwrap_or_default();
@@ -89,10 +97,18 @@ pub async fn fleet(tx: &mut Tx, peers: &Peers) -> Result<(u64, Vec<FleetRow>), S
 }
 
 /// Applies `kit.phases`: phases only go forward.
-pub async fn apply_phases(tx: &mut Tx, region: RegionCode, phases: &[KitPhaseReached]) -> Result<(), ApplyError> {
+pub async fn apply_phases(
+    tx: &mut Tx,
+    region: RegionCode,
+    phases: &[KitPhaseReached],
+) -> Result<(), ApplyError> {
     for reached in phases {
         let (kit, version) = (reached.kit.id.to_string(), reached.kit.version.to_string());
-        let query = tx.query(PHASE).bind(region.to_string()).bind(kit.clone()).bind(version.clone());
+        let query = tx
+            .query(PHASE)
+            .bind(region.to_string())
+            .bind(kit.clone())
+            .bind(version.clone());
         let known: Option<(String, i64)> = query.fetch_optional().await?;
         if known.is_some_and(|(phase, _)| rank(&phase) >= rank(reached.phase.as_str())) {
             continue;
@@ -131,6 +147,14 @@ pub async fn apply_adoption(
 }
 
 fn rank(phase: &str) -> usize {
-    let order = [KitPhase::Applied, KitPhase::ContentComplete, KitPhase::Serving, KitPhase::NoLongerServed];
-    order.iter().position(|p| p.as_str() == phase).map_or(0, |place| place + 1)
+    let order = [
+        KitPhase::Applied,
+        KitPhase::ContentComplete,
+        KitPhase::Serving,
+        KitPhase::NoLongerServed,
+    ];
+    order
+        .iter()
+        .position(|p| p.as_str() == phase)
+        .map_or(0, |place| place + 1)
 }

@@ -12,11 +12,7 @@ use crate::{
 use futures::Stream;
 use raccordo_content::Progress;
 use raccordo_model::{
-    edition::Versioned,
-    kit::KitDescriptor,
-    node::RegionCode,
-    operational_plan::PoVerdict,
-    period::Period,
+    edition::Versioned, kit::KitDescriptor, node::RegionCode, operational_plan::PoVerdict, period::Period,
 };
 use raccordo_node::{
     NodeError,
@@ -62,9 +58,19 @@ const REVIEWER: &[Role] = &[Role::Reviewer];
 const APPROVER: &[Role] = &[Role::Approver];
 const ADMINISTRATOR: &[Role] = &[Role::Administrator];
 /// Everyone at the centre; observers read the status and the fleet alone.
-const CENTRE: &[Role] = &[Role::Publisher, Role::Reviewer, Role::Approver, Role::Administrator];
-const READERS: &[Role] =
-    &[Role::Observer, Role::Publisher, Role::Reviewer, Role::Approver, Role::Administrator];
+const CENTRE: &[Role] = &[
+    Role::Publisher,
+    Role::Reviewer,
+    Role::Approver,
+    Role::Administrator,
+];
+const READERS: &[Role] = &[
+    Role::Observer,
+    Role::Publisher,
+    Role::Reviewer,
+    Role::Approver,
+    Role::Administrator,
+];
 
 /// Answers `HubAdministrationService`.
 #[derive(Clone)]
@@ -86,9 +92,13 @@ pub fn administration(
     addresses: Addresses,
     authenticator: Authenticator,
 ) -> HubAdministrationServiceServer<Administration> {
-    HubAdministrationServiceServer::new(Administration { hub, addresses, authenticator })
-        .max_decoding_message_size(REQUEST_BYTES_MAX)
-        .max_encoding_message_size(ANSWER_BYTES_MAX)
+    HubAdministrationServiceServer::new(Administration {
+        hub,
+        addresses,
+        authenticator,
+    })
+    .max_decoding_message_size(REQUEST_BYTES_MAX)
+    .max_encoding_message_size(ANSWER_BYTES_MAX)
 }
 
 /// The readers' service for tonic.
@@ -101,7 +111,9 @@ pub fn status(hub: Arc<Hub>, authenticator: Authenticator) -> StatusServiceServe
 type Answer<T> = Result<Response<T>, Status>;
 
 fn answer<T, W: From<T>>(outcome: Result<T, NodeError>) -> Answer<W> {
-    outcome.map(|value| Response::new(value.into())).map_err(|error| refusal(error).into())
+    outcome
+        .map(|value| Response::new(value.into()))
+        .map_err(|error| refusal(error).into())
 }
 
 /// A short text from outside, as a value.
@@ -120,12 +132,21 @@ fn period(text: &str) -> Result<Period, Status> {
 
 fn year(year: u32) -> Result<i16, Status> {
     let plausible = i16::try_from(year).ok().filter(|y| (2_000..=2_100).contains(y));
-    plausible.ok_or_else(|| Refusal::invalid(format_args!("`{year}` is not a year of a plan"), "write for example 2023").into())
+    plausible.ok_or_else(|| {
+        Refusal::invalid(
+            format_args!("`{year}` is not a year of a plan"),
+            "write for example 2023",
+        )
+        .into()
+    })
 }
 
 fn versioned(id: &str, version: &str) -> Result<Versioned, Status> {
     let remedy = "see `kit list`";
-    Ok(Versioned { id: parse(id, remedy)?, version: parse(version, remedy)? })
+    Ok(Versioned {
+        id: parse(id, remedy)?,
+        version: parse(version, remedy)?,
+    })
 }
 
 /// The text of a document and the name that errors show.
@@ -143,7 +164,9 @@ fn file_name(name: &str) -> String {
 }
 
 fn name_of(document: &Option<wire::Document>) -> String {
-    document.as_ref().map_or(String::new(), |d| file_name(&d.file_name))
+    document
+        .as_ref()
+        .map_or(String::new(), |d| file_name(&d.file_name))
 }
 
 async fn enter<T>(
@@ -154,7 +177,9 @@ async fn enter<T>(
     detail: impl FnOnce(&T) -> String,
 ) -> Result<(Principal, T), Status> {
     let (metadata, _, body) = request.into_parts();
-    let principal = authenticator.enter(&metadata, roles, method, &detail(&body)).await?;
+    let principal = authenticator
+        .enter(&metadata, roles, method, &detail(&body))
+        .await?;
     Ok((principal, body))
 }
 
@@ -178,8 +203,18 @@ impl Administration {
 impl HubAdministrationService for Administration {
     type PublishKitStream = Pin<Box<dyn Stream<Item = Result<wire::PublishKitResponse, Status>> + Send>>;
 
-    async fn invite_region(&self, request: Request<wire::InviteRegionRequest>) -> Answer<wire::InviteRegionResponse> {
-        let (principal, body) = self.enter(request, ADMINISTRATOR, "hub.invite_region", |r: &wire::InviteRegionRequest| r.region.clone()).await?;
+    async fn invite_region(
+        &self,
+        request: Request<wire::InviteRegionRequest>,
+    ) -> Answer<wire::InviteRegionResponse> {
+        let (principal, body) = self
+            .enter(
+                request,
+                ADMINISTRATOR,
+                "hub.invite_region",
+                |r: &wire::InviteRegionRequest| r.region.clone(),
+            )
+            .await?;
         let who = (region(&body.region)?, body.valid_days);
         let (node, ca, root) = (&self.hub.node, &self.hub.ca, self.hub.file.root_key_fingerprint);
         let bundle = regions::invite(node, ca, root, &self.addresses, &principal.actor(), who).await;
@@ -192,44 +227,95 @@ impl HubAdministrationService for Administration {
     }
 
     async fn list_regions(&self, request: Request<wire::ListRegionsRequest>) -> Answer<wire::Listing> {
-        self.enter(request, CENTRE, "hub.list_regions", |_| String::new()).await?;
+        self.enter(request, CENTRE, "hub.list_regions", |_| String::new())
+            .await?;
         let now = self.hub.node.system_clock.now();
-        answer(regions::list(&mut self.read().await?, &self.hub.peers, now).await.map_err(NodeError::from))
+        answer(
+            regions::list(&mut self.read().await?, &self.hub.peers, now)
+                .await
+                .map_err(NodeError::from),
+        )
     }
 
     async fn revoke_region(&self, request: Request<wire::RevokeRegionRequest>) -> Answer<wire::Receipt> {
-        let (principal, body) = self.enter(request, ADMINISTRATOR, "hub.revoke_region", |r: &wire::RevokeRegionRequest| r.region.clone()).await?;
+        let (principal, body) = self
+            .enter(
+                request,
+                ADMINISTRATOR,
+                "hub.revoke_region",
+                |r: &wire::RevokeRegionRequest| r.region.clone(),
+            )
+            .await?;
         let code = region(&body.region)?;
         let (node, revoked, peers) = (&self.hub.node, &self.hub.revoked, &self.hub.peers);
         answer(regions::revoke(node, revoked, peers, principal.actor(), code, &body.reason).await)
     }
 
-    async fn publish_code_lists(&self, request: Request<wire::PublishCodeListsRequest>) -> Answer<wire::Receipt> {
-        let (principal, body) = self.enter(request, PUBLISHER, "hub.publish_code_lists", |r: &wire::PublishCodeListsRequest| name_of(&r.document)).await?;
+    async fn publish_code_lists(
+        &self,
+        request: Request<wire::PublishCodeListsRequest>,
+    ) -> Answer<wire::Receipt> {
+        let (principal, body) = self
+            .enter(
+                request,
+                PUBLISHER,
+                "hub.publish_code_lists",
+                |r: &wire::PublishCodeListsRequest| name_of(&r.document),
+            )
+            .await?;
         let (file, text) = document(body.document)?;
         answer(code_lists::publish(&self.hub.node, principal.actor(), &text, &file).await)
     }
 
     async fn list_code_lists(&self, request: Request<wire::ListCodeListsRequest>) -> Answer<wire::Listing> {
-        self.enter(request, CENTRE, "hub.list_code_lists", |_| String::new()).await?;
-        answer(code_lists::list(&mut self.read().await?).await.map_err(NodeError::from))
+        self.enter(request, CENTRE, "hub.list_code_lists", |_| String::new())
+            .await?;
+        answer(
+            code_lists::list(&mut self.read().await?)
+                .await
+                .map_err(NodeError::from),
+        )
     }
 
-    async fn publish_syllabi(&self, request: Request<wire::PublishSyllabiRequest>) -> Answer<wire::PublishSyllabiResponse> {
-        let (principal, body) = self.enter(request, PUBLISHER, "hub.publish_syllabi", |r: &wire::PublishSyllabiRequest| name_of(&r.document)).await?;
+    async fn publish_syllabi(
+        &self,
+        request: Request<wire::PublishSyllabiRequest>,
+    ) -> Answer<wire::PublishSyllabiResponse> {
+        let (principal, body) = self
+            .enter(
+                request,
+                PUBLISHER,
+                "hub.publish_syllabi",
+                |r: &wire::PublishSyllabiRequest| name_of(&r.document),
+            )
+            .await?;
         let (file, text) = document(body.document)?;
-        let receipts = syllabus::publish(&self.hub.node, principal.actor(), &text, &file).await.map_err(refusal)?;
+        let receipts = syllabus::publish(&self.hub.node, principal.actor(), &text, &file)
+            .await
+            .map_err(refusal)?;
         let receipts = receipts.into_iter().map(wire::Receipt::from).collect();
         Ok(Response::new(wire::PublishSyllabiResponse { receipts }))
     }
 
     async fn list_syllabi(&self, request: Request<wire::ListSyllabiRequest>) -> Answer<wire::Listing> {
-        self.enter(request, CENTRE, "hub.list_syllabi", |_| String::new()).await?;
-        answer(syllabus::list(&mut self.read().await?).await.map_err(NodeError::from))
+        self.enter(request, CENTRE, "hub.list_syllabi", |_| String::new())
+            .await?;
+        answer(
+            syllabus::list(&mut self.read().await?)
+                .await
+                .map_err(NodeError::from),
+        )
     }
 
     async fn publish_kit(&self, request: Request<wire::PublishKitRequest>) -> Answer<Self::PublishKitStream> {
-        let (principal, body) = self.enter(request, PUBLISHER, "hub.publish_kit", |r: &wire::PublishKitRequest| format!("{} {}", name_of(&r.descriptor), r.folder)).await?;
+        let (principal, body) = self
+            .enter(
+                request,
+                PUBLISHER,
+                "hub.publish_kit",
+                |r: &wire::PublishKitRequest| format!("{} {}", name_of(&r.descriptor), r.folder),
+            )
+            .await?;
         let (file, text) = document(body.descriptor)?;
         let descriptor = KitDescriptor::parse_yaml(&text, &file)
             .map_err(|e| Refusal::invalid(e, "correct the descriptor where it is named"))?;
@@ -237,10 +323,25 @@ impl HubAdministrationService for Administration {
         let (hub, folder) = (self.hub.clone(), PathBuf::from(body.folder));
         // Owned by itself: a publication goes on to its end although its caller went away.
         tokio::spawn(async move {
-            let progress = Reporter { send: send.clone(), files: AtomicU64::new(0), total: AtomicU64::new(0), done: AtomicU64::new(0) };
-            let outcome = kit::publish(&hub.node, &hub.packs, principal.actor(), &descriptor, &folder, &progress).await;
+            let progress = Reporter {
+                send: send.clone(),
+                files: AtomicU64::new(0),
+                total: AtomicU64::new(0),
+                done: AtomicU64::new(0),
+            };
+            let outcome = kit::publish(
+                &hub.node,
+                &hub.packs,
+                principal.actor(),
+                &descriptor,
+                &folder,
+                &progress,
+            )
+            .await;
             let last = outcome
-                .map(|receipt| wire::PublishKitResponse { step: Some(Step::Receipt(receipt.into())) })
+                .map(|receipt| wire::PublishKitResponse {
+                    step: Some(Step::Receipt(receipt.into())),
+                })
                 .map_err(|error| Status::from(refusal(error)));
             let _ = send.send(last).await;
         });
@@ -248,38 +349,88 @@ impl HubAdministrationService for Administration {
     }
 
     async fn withdraw_kit(&self, request: Request<wire::WithdrawKitRequest>) -> Answer<wire::Receipt> {
-        let (principal, body) = self.enter(request, PUBLISHER, "hub.withdraw_kit", |r: &wire::WithdrawKitRequest| format!("{}@{}", r.kit, r.version)).await?;
+        let (principal, body) = self
+            .enter(
+                request,
+                PUBLISHER,
+                "hub.withdraw_kit",
+                |r: &wire::WithdrawKitRequest| format!("{}@{}", r.kit, r.version),
+            )
+            .await?;
         let kit = versioned(&body.kit, &body.version)?;
         answer(kit::withdraw(&self.hub.node, principal.actor(), kit, &body.reason).await)
     }
 
     async fn list_kits(&self, request: Request<wire::ListKitsRequest>) -> Answer<wire::Listing> {
-        self.enter(request, CENTRE, "hub.list_kits", |_| String::new()).await?;
+        self.enter(request, CENTRE, "hub.list_kits", |_| String::new())
+            .await?;
         answer(kit::list(&mut self.read().await?).await.map_err(NodeError::from))
     }
 
-    async fn list_operational_plans(&self, request: Request<wire::ListOperationalPlansRequest>) -> Answer<wire::Listing> {
-        self.enter(request, CENTRE, "hub.list_operational_plans", |_| String::new()).await?;
+    async fn list_operational_plans(
+        &self,
+        request: Request<wire::ListOperationalPlansRequest>,
+    ) -> Answer<wire::Listing> {
+        self.enter(request, CENTRE, "hub.list_operational_plans", |_| String::new())
+            .await?;
         answer(po::list(&mut self.read().await?).await.map_err(NodeError::from))
     }
 
-    async fn show_operational_plan(&self, request: Request<wire::ShowOperationalPlanRequest>) -> Answer<wire::Sheet> {
-        let (_, body) = self.enter(request, CENTRE, "hub.show_operational_plan", |r: &wire::ShowOperationalPlanRequest| format!("{} {}", r.region, r.version)).await?;
+    async fn show_operational_plan(
+        &self,
+        request: Request<wire::ShowOperationalPlanRequest>,
+    ) -> Answer<wire::Sheet> {
+        let (_, body) = self
+            .enter(
+                request,
+                CENTRE,
+                "hub.show_operational_plan",
+                |r: &wire::ShowOperationalPlanRequest| format!("{} {}", r.region, r.version),
+            )
+            .await?;
         let code = region(&body.region)?;
         answer(po::show(&mut self.read().await?, code, body.version).await)
     }
 
-    async fn record_approved_operational_plan(&self, request: Request<wire::RecordApprovedOperationalPlanRequest>) -> Answer<wire::Receipt> {
-        let (principal, body) = self.enter(request, APPROVER, "hub.record_approved_operational_plan", |r: &wire::RecordApprovedOperationalPlanRequest| name_of(&r.document)).await?;
+    async fn record_approved_operational_plan(
+        &self,
+        request: Request<wire::RecordApprovedOperationalPlanRequest>,
+    ) -> Answer<wire::Receipt> {
+        let (principal, body) = self
+            .enter(
+                request,
+                APPROVER,
+                "hub.record_approved_operational_plan",
+                |r: &wire::RecordApprovedOperationalPlanRequest| name_of(&r.document),
+            )
+            .await?;
         let (file, text) = document(body.document)?;
         let (actor, source) = (principal.actor(), (text.as_str(), file.as_str()));
         answer(
-            proposal::record(&self.hub.node, actor, source, &body.approved, &body.act_number, &body.document_name).await,
+            proposal::record(
+                &self.hub.node,
+                actor,
+                source,
+                &body.approved,
+                &body.act_number,
+                &body.document_name,
+            )
+            .await,
         )
     }
 
-    async fn decide_operational_plan(&self, request: Request<wire::DecideOperationalPlanRequest>) -> Answer<wire::Receipt> {
-        let (principal, body) = self.enter(request, APPROVER, "hub.decide_operational_plan", |r: &wire::DecideOperationalPlanRequest| format!("{} {}", r.region, r.version)).await?;
+    async fn decide_operational_plan(
+        &self,
+        request: Request<wire::DecideOperationalPlanRequest>,
+    ) -> Answer<wire::Receipt> {
+        let (principal, body) = self
+            .enter(
+                request,
+                APPROVER,
+                "hub.decide_operational_plan",
+                |r: &wire::DecideOperationalPlanRequest| format!("{} {}", r.region, r.version),
+            )
+            .await?;
         let decision = proposal::Decision {
             region: region(&body.region)?,
             version: body.version,
@@ -289,55 +440,131 @@ impl HubAdministrationService for Administration {
         answer(proposal::decide(&self.hub.node, principal.actor(), decision).await)
     }
 
-    async fn confirm_operational_plan(&self, request: Request<wire::ConfirmOperationalPlanRequest>) -> Answer<wire::Receipt> {
-        let (principal, body) = self.enter(request, APPROVER, "hub.confirm_operational_plan", |r: &wire::ConfirmOperationalPlanRequest| format!("{} {}", r.region, r.version)).await?;
+    async fn confirm_operational_plan(
+        &self,
+        request: Request<wire::ConfirmOperationalPlanRequest>,
+    ) -> Answer<wire::Receipt> {
+        let (principal, body) = self
+            .enter(
+                request,
+                APPROVER,
+                "hub.confirm_operational_plan",
+                |r: &wire::ConfirmOperationalPlanRequest| format!("{} {}", r.region, r.version),
+            )
+            .await?;
         let code = region(&body.region)?;
         answer(proposal::confirm(&self.hub.node, principal.actor(), code, body.version).await)
     }
 
     async fn list_proposals(&self, request: Request<wire::ListProposalsRequest>) -> Answer<wire::Listing> {
-        self.enter(request, CENTRE, "hub.list_proposals", |_| String::new()).await?;
-        answer(proposal::list(&mut self.read().await?).await.map_err(NodeError::from))
+        self.enter(request, CENTRE, "hub.list_proposals", |_| String::new())
+            .await?;
+        answer(
+            proposal::list(&mut self.read().await?)
+                .await
+                .map_err(NodeError::from),
+        )
     }
 
-    async fn list_executive_plans(&self, request: Request<wire::ListExecutivePlansRequest>) -> Answer<wire::Listing> {
-        self.enter(request, CENTRE, "hub.list_executive_plans", |_| String::new()).await?;
+    async fn list_executive_plans(
+        &self,
+        request: Request<wire::ListExecutivePlansRequest>,
+    ) -> Answer<wire::Listing> {
+        self.enter(request, CENTRE, "hub.list_executive_plans", |_| String::new())
+            .await?;
         answer(pe::list(&mut self.read().await?).await.map_err(NodeError::from))
     }
 
-    async fn show_executive_plan(&self, request: Request<wire::ShowExecutivePlanRequest>) -> Answer<wire::Sheet> {
-        let (_, body) = self.enter(request, CENTRE, "hub.show_executive_plan", |r: &wire::ShowExecutivePlanRequest| format!("{} {}", r.region, r.year)).await?;
+    async fn show_executive_plan(
+        &self,
+        request: Request<wire::ShowExecutivePlanRequest>,
+    ) -> Answer<wire::Sheet> {
+        let (_, body) = self
+            .enter(
+                request,
+                CENTRE,
+                "hub.show_executive_plan",
+                |r: &wire::ShowExecutivePlanRequest| format!("{} {}", r.region, r.year),
+            )
+            .await?;
         let (code, year) = (region(&body.region)?, year(body.year)?);
         answer(pe::show(&mut self.read().await?, code, year).await)
     }
 
-    async fn observe_executive_plan(&self, request: Request<wire::ObserveExecutivePlanRequest>) -> Answer<wire::Receipt> {
-        let (principal, body) = self.enter(request, REVIEWER, "hub.observe_executive_plan", |r: &wire::ObserveExecutivePlanRequest| format!("{} {}", r.region, r.year)).await?;
+    async fn observe_executive_plan(
+        &self,
+        request: Request<wire::ObserveExecutivePlanRequest>,
+    ) -> Answer<wire::Receipt> {
+        let (principal, body) = self
+            .enter(
+                request,
+                REVIEWER,
+                "hub.observe_executive_plan",
+                |r: &wire::ObserveExecutivePlanRequest| format!("{} {}", r.region, r.year),
+            )
+            .await?;
         let (code, year) = (region(&body.region)?, year(body.year)?);
         let observations = observations(body.observations)?;
         answer(pe::observe(&self.hub.node, principal.actor(), code, year, observations).await)
     }
 
     async fn list_reports(&self, request: Request<wire::ListReportsRequest>) -> Answer<wire::Listing> {
-        let (_, body) = self.enter(request, CENTRE, "hub.list_reports", |_| String::new()).await?;
-        answer(report::list(&mut self.read().await?, body.pending).await.map_err(NodeError::from))
+        let (_, body) = self
+            .enter(request, CENTRE, "hub.list_reports", |_| String::new())
+            .await?;
+        answer(
+            report::list(&mut self.read().await?, body.pending)
+                .await
+                .map_err(NodeError::from),
+        )
     }
 
     async fn show_report(&self, request: Request<wire::ShowReportRequest>) -> Answer<wire::Sheet> {
-        let (_, body) = self.enter(request, CENTRE, "hub.show_report", |r: &wire::ShowReportRequest| format!("{} {} {}", r.region, r.period, r.revision)).await?;
+        let (_, body) = self
+            .enter(
+                request,
+                CENTRE,
+                "hub.show_report",
+                |r: &wire::ShowReportRequest| format!("{} {} {}", r.region, r.period, r.revision),
+            )
+            .await?;
         let (code, period) = (region(&body.region)?, period(&body.period)?);
         answer(report::show(&mut self.read().await?, code, period, body.revision).await)
     }
 
     async fn accept_report(&self, request: Request<wire::AcceptReportRequest>) -> Answer<wire::Receipt> {
-        let (principal, body) = self.enter(request, REVIEWER, "hub.accept_report", |r: &wire::AcceptReportRequest| format!("{} {} {}", r.region, r.period, r.revision)).await?;
+        let (principal, body) = self
+            .enter(
+                request,
+                REVIEWER,
+                "hub.accept_report",
+                |r: &wire::AcceptReportRequest| format!("{} {} {}", r.region, r.period, r.revision),
+            )
+            .await?;
         let (code, period) = (region(&body.region)?, period(&body.period)?);
         let actor = principal.actor();
-        answer(report::judge(&self.hub.node, actor, code, period, body.revision, Verdict::Accept).await)
+        answer(
+            report::judge(
+                &self.hub.node,
+                actor,
+                code,
+                period,
+                body.revision,
+                Verdict::Accept,
+            )
+            .await,
+        )
     }
 
     async fn reject_report(&self, request: Request<wire::RejectReportRequest>) -> Answer<wire::Receipt> {
-        let (principal, body) = self.enter(request, REVIEWER, "hub.reject_report", |r: &wire::RejectReportRequest| format!("{} {} {}", r.region, r.period, r.revision)).await?;
+        let (principal, body) = self
+            .enter(
+                request,
+                REVIEWER,
+                "hub.reject_report",
+                |r: &wire::RejectReportRequest| format!("{} {} {}", r.region, r.period, r.revision),
+            )
+            .await?;
         let (code, period) = (region(&body.region)?, period(&body.period)?);
         let (actor, verdict) = (principal.actor(), Verdict::Reject(body.reasons));
         answer(report::judge(&self.hub.node, actor, code, period, body.revision, verdict).await)
@@ -365,7 +592,10 @@ fn observations(found: Vec<wire::Observation>) -> Result<Vec<Observation>, Statu
             "" => None,
             id => Some(parse(id, "see `pe show`")?),
         };
-        Ok(Observation { intervention, text: o.text })
+        Ok(Observation {
+            intervention,
+            text: o.text,
+        })
     };
     found.into_iter().map(one).collect()
 }
@@ -389,7 +619,9 @@ impl Reporter {
         };
         // One place stays free for the last message.
         if self.send.capacity() > 1 {
-            let _ = self.send.try_send(Ok(wire::PublishKitResponse { step: Some(Step::Progress(progress)) }));
+            let _ = self.send.try_send(Ok(wire::PublishKitResponse {
+                step: Some(Step::Progress(progress)),
+            }));
         }
     }
 }
@@ -414,17 +646,30 @@ impl StatusService for StatusReader {
         request: Request<wire::ConsolidatedRequest>,
     ) -> Answer<wire::ConsolidatedResponse> {
         let detail = |r: &wire::ConsolidatedRequest| format!("{} {}", r.period, r.region);
-        let (principal, body) = enter(&self.authenticator, request, READERS, "status.consolidated", detail).await?;
+        let (principal, body) = enter(
+            &self.authenticator,
+            request,
+            READERS,
+            "status.consolidated",
+            detail,
+        )
+        .await?;
         let question = Question {
-            period: (!body.period.is_empty()).then(|| period(&body.period)).transpose()?,
-            region: (!body.region.is_empty()).then(|| region(&body.region)).transpose()?,
+            period: (!body.period.is_empty())
+                .then(|| period(&body.period))
+                .transpose()?,
+            region: (!body.region.is_empty())
+                .then(|| region(&body.region))
+                .transpose()?,
             areas: principal.areas,
             clusters: principal.clusters,
         };
         let node = &self.hub.node;
         let now = node.clock.now();
         let mut tx = node.db.read().await.map_err(Refusal::from)?;
-        let found = consolidated::answer(&mut tx, &question, now).await.map_err(refusal)?;
+        let found = consolidated::answer(&mut tx, &question, now)
+            .await
+            .map_err(refusal)?;
         Ok(Response::new(wire::ConsolidatedResponse {
             federation: node.identity.federation.to_string(),
             test: node.identity.test,
@@ -440,7 +685,10 @@ impl StatusService for StatusReader {
     }
 
     async fn fleet(&self, request: Request<wire::FleetRequest>) -> Answer<wire::FleetResponse> {
-        enter(&self.authenticator, request, READERS, "status.fleet", |_| String::new()).await?;
+        enter(&self.authenticator, request, READERS, "status.fleet", |_| {
+            String::new()
+        })
+        .await?;
         let node = &self.hub.node;
         let mut tx = node.db.read().await.map_err(Refusal::from)?;
         let (ledger_size, rows) = fleet(&mut tx, &self.hub.peers).await.map_err(Refusal::from)?;
@@ -460,8 +708,11 @@ fn region_status(status: RegionStatus) -> wire::RegionStatus {
         Freshness::Stale => wire::Freshness::Stale,
         Freshness::Missing => wire::Freshness::Missing,
     };
-    let (period, revision, index) =
-        status.source.map_or((String::new(), 0, 0), |(period, revision, index)| (period.to_string(), revision, index));
+    let (period, revision, index) = status
+        .source
+        .map_or((String::new(), 0, 0), |(period, revision, index)| {
+            (period.to_string(), revision, index)
+        });
     wire::RegionStatus {
         region: status.region.to_string(),
         name: status.name,

@@ -13,13 +13,22 @@ pub struct Listing {
 impl Listing {
     /// No rows yet.
     pub fn new(columns: &[&'static str]) -> Self {
-        Self { columns: columns.to_vec(), rows: Vec::new() }
+        Self {
+            columns: columns.to_vec(),
+            rows: Vec::new(),
+        }
     }
 
     /// Facts about one thing: columns `field` and `value`.
     pub fn facts(facts: impl IntoIterator<Item = (&'static str, String)>) -> Self {
-        let rows = facts.into_iter().map(|(field, value)| vec![field.to_owned(), value]).collect();
-        Self { columns: vec!["field", "value"], rows }
+        let rows = facts
+            .into_iter()
+            .map(|(field, value)| vec![field.to_owned(), value])
+            .collect();
+        Self {
+            columns: vec!["field", "value"],
+            rows,
+        }
     }
 
     /// Adds a row: one cell per column, in their order.
@@ -38,7 +47,11 @@ impl From<Listing> for wire::Listing {
     fn from(listing: Listing) -> Self {
         Self {
             columns: listing.columns.into_iter().map(str::to_owned).collect(),
-            rows: listing.rows.into_iter().map(|cells| wire::ListingRow { cells }).collect(),
+            rows: listing
+                .rows
+                .into_iter()
+                .map(|cells| wire::ListingRow { cells })
+                .collect(),
         }
     }
 }
@@ -54,7 +67,10 @@ pub struct Sheet {
 
 impl From<Sheet> for wire::Sheet {
     fn from(sheet: Sheet) -> Self {
-        Self { facts: Some(sheet.facts.into()), rows: Some(sheet.rows.into()) }
+        Self {
+            facts: Some(sheet.facts.into()),
+            rows: Some(sheet.rows.into()),
+        }
     }
 }
 

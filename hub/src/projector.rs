@@ -88,24 +88,32 @@ impl Projector for HubProjector {
 async fn own(tx: &mut Tx, entry: &Entry, act: &Act) -> Result<(), ApplyError> {
     match act {
         Act::FederationCreated(created) => federation::apply(tx, entry, created).await,
-        Act::RegionEnrolled { region, origin, ledger_key, cosigner_key } => {
-            regions::apply_enrolled(tx, entry, *region, origin, ledger_key, cosigner_key).await
-        }
+        Act::RegionEnrolled {
+            region,
+            origin,
+            ledger_key,
+            cosigner_key,
+        } => regions::apply_enrolled(tx, entry, *region, origin, ledger_key, cosigner_key).await,
         Act::RegionRevoked { region, reason } => regions::apply_revoked(tx, entry, *region, reason).await,
         Act::CodeListsPublished(codes) => code_lists::apply(tx, entry, codes).await,
         Act::SyllabusPublished(syllabus) => syllabus::apply(tx, entry, act, syllabus).await,
         Act::KitPublished(kit) => kit::apply_published(tx, entry, act, kit).await,
         Act::KitWithdrawn { kit, reason } => kit::apply_withdrawn(tx, entry, kit, reason).await,
         Act::PoRecorded { plan, .. } => po::apply_recorded(tx, entry, plan).await,
-        Act::PoDecision { submission, verdict, reasons } => {
-            po::apply_decision(tx, entry, submission, *verdict, reasons).await
-        }
-        Act::PeObservation { submission, observations } => {
-            pe::apply_observation(tx, entry, submission, observations).await
-        }
-        Act::ReportVerdict { submission, accepted, reasons } => {
-            report::apply_verdict(tx, entry, submission, *accepted, reasons).await
-        }
+        Act::PoDecision {
+            submission,
+            verdict,
+            reasons,
+        } => po::apply_decision(tx, entry, submission, *verdict, reasons).await,
+        Act::PeObservation {
+            submission,
+            observations,
+        } => pe::apply_observation(tx, entry, submission, observations).await,
+        Act::ReportVerdict {
+            submission,
+            accepted,
+            reasons,
+        } => report::apply_verdict(tx, entry, submission, *accepted, reasons).await,
         // What these do, they do to ledgers, not to tables.
         Act::EntryWaived { .. }
         | Act::EntryErased { .. }
@@ -170,7 +178,10 @@ fn same_region(ledger: RegionCode, named: RegionCode) -> Result<(), ApplyError> 
 
 fn not_theirs(entry: &Entry, whose: &str) -> ApplyError {
     ApplyError::refused(
-        format!("`{}` is an act of {whose}, not of {}", entry.header.kind, entry.node),
+        format!(
+            "`{}` is an act of {whose}, not of {}",
+            entry.header.kind, entry.node
+        ),
         "the owner of the ledger finds out how it came there",
     )
 }

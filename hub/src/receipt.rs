@@ -59,7 +59,13 @@ impl Receipt {
         repeated: bool,
     ) -> Result<Self, NodeError> {
         let size = own_size(tx).await?;
-        Ok(Self { entry: None, size, subject: subject.to_string(), text: text.into(), repeated })
+        Ok(Self {
+            entry: None,
+            size,
+            subject: subject.to_string(),
+            text: text.into(),
+            repeated,
+        })
     }
 }
 
@@ -77,8 +83,14 @@ impl From<Receipt> for wire::Receipt {
 
 /// The entry at a place that a projection names.
 pub async fn reference(tx: &mut Tx, node: NodeId, index: u64) -> Result<EntryRef, NodeError> {
-    let stored = entries::get(tx, node, index).await?.ok_or_else(|| missing(node, index))?;
-    Ok(EntryRef { node, index, leaf_hash: stored.leaf_hash })
+    let stored = entries::get(tx, node, index)
+        .await?
+        .ok_or_else(|| missing(node, index))?;
+    Ok(EntryRef {
+        node,
+        index,
+        leaf_hash: stored.leaf_hash,
+    })
 }
 
 /// The size of the Hub's ledger.
@@ -88,10 +100,15 @@ pub async fn own_size(tx: &mut Tx) -> Result<u64, StoreError> {
 
 /// The subject of that name; names are made of checked parts.
 pub fn subject(text: String) -> Result<Subject, Refusal> {
-    text.parse().map_err(|e| Refusal::invalid(e, "use a shorter identifier"))
+    text.parse()
+        .map_err(|e| Refusal::invalid(e, "use a shorter identifier"))
 }
 
 /// An entry that a projection names and the ledger lacks.
 pub fn missing(node: NodeId, index: u64) -> NodeError {
-    NodeError::Unreadable { node, index, why: "a projection names it and it is not held here; run `verify`".into() }
+    NodeError::Unreadable {
+        node,
+        index,
+        why: "a projection names it and it is not held here; run `verify`".into(),
+    }
 }

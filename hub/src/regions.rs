@@ -30,9 +30,11 @@ use raccordo_proto::body::Act;
 use raccordo_store::{StoreError, Tx, keys::PublicKeys};
 use std::sync::Arc;
 
-pub(crate) const INVITE: &str = "INSERT INTO local_invitation (token_hash, region, account, institution, expires_us)
+pub(crate) const INVITE: &str =
+    "INSERT INTO local_invitation (token_hash, region, account, institution, expires_us)
     VALUES ($1, $2, $3, $4, $5)";
-pub(crate) const INVITATION: &str = "SELECT region, account, institution, expires_us, used_us, ledger_key, cosigner_key
+pub(crate) const INVITATION: &str =
+    "SELECT region, account, institution, expires_us, used_us, ledger_key, cosigner_key
     FROM local_invitation WHERE token_hash = $1";
 pub(crate) const USE: &str = "UPDATE local_invitation SET used_us = $2, ledger_key = $3, cosigner_key = $4
     WHERE token_hash = $1 AND used_us IS NULL";
@@ -45,7 +47,8 @@ pub(crate) const REVOKE: &str = "UPDATE proj_region SET state = 'revoked', chang
     WHERE region = $1 AND state = 'enrolled'";
 pub(crate) const GET: &str =
     "SELECT state, ledger_key, cosigner_key, changed_idx, reason FROM proj_region WHERE region = $1";
-pub(crate) const LIST: &str = "SELECT region, state, enrolled_us, reason FROM proj_region ORDER BY region LIMIT 1000";
+pub(crate) const LIST: &str =
+    "SELECT region, state, enrolled_us, reason FROM proj_region ORDER BY region LIMIT 1000";
 
 /// Longest life of an invitation, in days.
 pub const INVITATION_DAYS_MAX: u32 = 30;
@@ -126,20 +129,27 @@ pub async fn revoke(
     let reason = text_of_people("reason", reason, true)?;
     let about = about(code)?;
     let mut act = node.act().await?;
-    let member = get(act.tx(), code).await?.ok_or_else(|| {
-        Refusal::not_found(format!("region {code} never joined"), "see `region list`")
-    })?;
+    let member = get(act.tx(), code)
+        .await?
+        .ok_or_else(|| Refusal::not_found(format!("region {code} never joined"), "see `region list`"))?;
     if member.revoked {
         let text = format!("L'accesso della regione {code} era già revocato.");
         return Receipt::repeated(act.tx(), member.changed, &about, text).await;
     }
     let body = Act::RegionRevoked { region: code, reason };
-    let entry = act.append(Draft::new(body, about.clone(), Scope::Public, vec![actor])).await?;
+    let entry = act
+        .append(Draft::new(body, about.clone(), Scope::Public, vec![actor]))
+        .await?;
     let committed = act.commit().await?;
     // Dying here is made good by the next start, which reads the revoked regions from the projection.
     revoked.revoke_node(NodeId::Region(code));
     peers.dismiss(NodeId::Region(code));
-    Ok(Receipt::done(entry, &committed, &about, format!("Accesso della regione {code} revocato.")))
+    Ok(Receipt::done(
+        entry,
+        &committed,
+        &about,
+        format!("Accesso della regione {code} revocato."),
+    ))
 }
 
 /// Every region of the country, with how it stands.
@@ -150,14 +160,23 @@ pub async fn list(tx: &mut Tx, peers: &Peers, system_now: Timestamp) -> Result<L
     for region in region::regions() {
         let code = region.code.to_string();
         let member = members.iter().find(|member| member.0 == code);
-        let pending = invited.iter().any(|(invited, expires)| *invited == code && *expires > system_now.0);
+        let pending = invited
+            .iter()
+            .any(|(invited, expires)| *invited == code && *expires > system_now.0);
         let (state, at, reason) = match member {
             Some((_, state, at, reason)) => (state.clone(), Some(*at), reason.clone()),
             None if pending => ("invited".into(), None, String::new()),
             None => ("absent".into(), None, String::new()),
         };
         let connected = peers.is_connected(NodeId::Region(region.code)).to_string();
-        listing.push(vec![code, region.name.clone(), state, instant(at), connected, reason]);
+        listing.push(vec![
+            code,
+            region.name.clone(),
+            state,
+            instant(at),
+            connected,
+            reason,
+        ]);
     }
     Ok(listing)
 }
@@ -169,7 +188,12 @@ pub async fn enrolled(tx: &mut Tx) -> Result<Vec<RegionCode>, StoreError> {
 
 /// The regions whose access was ended.
 pub async fn revoked(tx: &mut Tx) -> Result<Vec<RegionCode>, StoreError> {
-    Ok(members(tx).await?.into_iter().filter(|(_, revoked)| *revoked).map(|(code, _)| code).collect())
+    Ok(members(tx)
+        .await?
+        .into_iter()
+        .filter(|(_, revoked)| *revoked)
+        .map(|(code, _)| code)
+        .collect())
 }
 
 async fn members(tx: &mut Tx) -> Result<Vec<(RegionCode, bool)>, StoreError> {
@@ -186,7 +210,9 @@ async fn members(tx: &mut Tx) -> Result<Vec<(RegionCode, bool)>, StoreError> {
 pub async fn get(tx: &mut Tx, code: RegionCode) -> Result<Option<Member>, StoreError> {
     type Row = (String, Vec<u8>, Vec<u8>, i64, String);
     let row: Option<Row> = tx.query(GET).bind(code.to_string()).fetch_optional().await?;
-    let Some((state, ledger, cosigner, changed, reason)) = row else { return Ok(None) };
+    let Some((state, ledger, cosigner, changed, reason)) = row else {
+        return Ok(None);
+    };
     let key = |bytes: Vec<u8>, column| bytes.try_into().map_err(|_| corrupt(column, code.as_str()));
     Ok(Some(Member {
         revoked: state == "revoked",
@@ -263,7 +289,10 @@ impl Registry for HubRegistry {
 
     async fn keys_of(&self, region: RegionCode) -> Result<Option<RegionKeys>, Refusal> {
         let mut tx = self.0.db.read().await?;
-        Ok(get(&mut tx, region).await?.filter(|member| !member.revoked).map(|member| member.keys))
+        Ok(get(&mut tx, region)
+            .await?
+            .filter(|member| !member.revoked)
+            .map(|member| member.keys))
     }
 }
 
@@ -281,7 +310,9 @@ async fn enrol(node: &Node, joining: Joining) -> Result<Enrolled, NodeError> {
     let mut act = node.act().await?;
     let invitation = invitation(act.tx(), &joining.token_hash).await?;
     let admission = admit(invitation.as_ref(), &joining, now)?;
-    let Some(invitation) = invitation.filter(|_| admission == Admission::Enrol) else { return Ok(enrolled) };
+    let Some(invitation) = invitation.filter(|_| admission == Admission::Enrol) else {
+        return Ok(enrolled);
+    };
     may_enrol(get(act.tx(), code).await?.as_ref(), code)?;
     let keys = PublicKeys {
         node: NodeId::Region(code),
@@ -292,29 +323,53 @@ async fn enrol(node: &Node, joining: Joining) -> Result<Enrolled, NodeError> {
     };
     follow_in(act.tx(), &keys).await?;
     let used = act.tx().query(USE).bind(joining.token_hash.to_vec()).bind(now.0);
-    used.bind(joining.ledger_key.to_vec()).bind(joining.cosigner_key.to_vec()).execute().await?;
+    used.bind(joining.ledger_key.to_vec())
+        .bind(joining.cosigner_key.to_vec())
+        .execute()
+        .await?;
     let body = Act::RegionEnrolled {
         region: code,
         origin,
         ledger_key: joining.ledger_key,
         cosigner_key: joining.cosigner_key,
     };
-    act.append(Draft::new(body, about(code)?, Scope::Public, vec![invitation.actor])).await?;
+    act.append(Draft::new(
+        body,
+        about(code)?,
+        Scope::Public,
+        vec![invitation.actor],
+    ))
+    .await?;
     act.commit().await?;
     Ok(enrolled)
 }
 
 async fn invitation(tx: &mut Tx, hash: &[u8; 32]) -> Result<Option<Invitation>, StoreError> {
-    type Row = (String, String, String, i64, Option<i64>, Option<Vec<u8>>, Option<Vec<u8>>);
+    type Row = (
+        String,
+        String,
+        String,
+        i64,
+        Option<i64>,
+        Option<Vec<u8>>,
+        Option<Vec<u8>>,
+    );
     let row: Option<Row> = tx.query(INVITATION).bind(hash.to_vec()).fetch_optional().await?;
-    let Some((region, account, institution, expires, used, ledger, cosigner)) = row else { return Ok(None) };
+    let Some((region, account, institution, expires, used, ledger, cosigner)) = row else {
+        return Ok(None);
+    };
     let account = account.parse().map_err(|_| StoreError::Corrupt {
         table: "local_invitation",
         column: "account",
         key: region.clone(),
     })?;
     let used_by = used.map(|_| (ledger.unwrap_or_default(), cosigner.unwrap_or_default()));
-    Ok(Some(Invitation { region, actor: Actor { account, institution }, expires: Timestamp(expires), used_by }))
+    Ok(Some(Invitation {
+        region,
+        actor: Actor { account, institution },
+        expires: Timestamp(expires),
+        used_by,
+    }))
 }
 
 /// Applies `region.enrolled`.
@@ -339,11 +394,23 @@ pub async fn apply_enrolled(
 }
 
 /// Applies `region.revoked`.
-pub async fn apply_revoked(tx: &mut Tx, entry: &Entry, code: RegionCode, reason: &str) -> Result<(), ApplyError> {
-    let query = tx.query(REVOKE).bind(code.to_string()).bind(entry.index as i64).bind(reason.to_owned());
+pub async fn apply_revoked(
+    tx: &mut Tx,
+    entry: &Entry,
+    code: RegionCode,
+    reason: &str,
+) -> Result<(), ApplyError> {
+    let query = tx
+        .query(REVOKE)
+        .bind(code.to_string())
+        .bind(entry.index as i64)
+        .bind(reason.to_owned());
     match query.execute().await? {
         1 => Ok(()),
-        _ => Err(ApplyError::refused(format!("region {code} does not take part"), "see `region list`")),
+        _ => Err(ApplyError::refused(
+            format!("region {code} does not take part"),
+            "see `region list`",
+        )),
     }
 }
 
@@ -361,7 +428,11 @@ fn about(code: RegionCode) -> Result<Subject, Refusal> {
 }
 
 fn corrupt(column: &'static str, key: &str) -> StoreError {
-    StoreError::Corrupt { table: "proj_region", column, key: key.into() }
+    StoreError::Corrupt {
+        table: "proj_region",
+        column,
+        key: key.into(),
+    }
 }
 
 #[cfg(test)]
@@ -379,18 +450,37 @@ mod tests {
         };
         let invitation = Invitation {
             region: "090".into(),
-            actor: Actor { account: AccountId([1; 16]), institution: "MDS".into() },
+            actor: Actor {
+                account: AccountId([1; 16]),
+                institution: "MDS".into(),
+            },
             expires: Timestamp(100),
             used_by: None,
         };
         let now = Timestamp(99);
         assert_eq!(admit(Some(&invitation), &joining, now), Ok(Admission::Enrol));
         assert!(admit(None, &joining, now).is_err());
-        assert!(admit(Some(&invitation), &joining, Timestamp(100)).unwrap_err().text.contains("expired"));
-        let other = Joining { region: "140".parse().unwrap(), ..joining.clone() };
+        assert!(
+            admit(Some(&invitation), &joining, Timestamp(100))
+                .unwrap_err()
+                .text
+                .contains("expired")
+        );
+        let other = Joining {
+            region: "140".parse().unwrap(),
+            ..joining.clone()
+        };
         assert!(admit(Some(&invitation), &other, now).is_err());
-        let used = |ledger: u8| Invitation { used_by: Some((vec![ledger; 32], vec![3; 32])), ..invitation.clone() };
+        let used = |ledger: u8| Invitation {
+            used_by: Some((vec![ledger; 32], vec![3; 32])),
+            ..invitation.clone()
+        };
         assert_eq!(admit(Some(&used(2)), &joining, now), Ok(Admission::Again));
-        assert!(admit(Some(&used(9)), &joining, now).unwrap_err().text.contains("used before"));
+        assert!(
+            admit(Some(&used(9)), &joining, now)
+                .unwrap_err()
+                .text
+                .contains("used before")
+        );
     }
 }

@@ -52,8 +52,16 @@ pub async fn serve(hub: Hub, shutdown: Shutdown, ready: impl FnOnce(&Listening))
     };
     hub.write_client(&listening.api)?;
     let addresses = Addresses {
-        api: hub.config.public_api_address.clone().unwrap_or_else(|| listening.api.clone()),
-        exchange: hub.config.public_exchange_address.clone().unwrap_or_else(|| listening.exchange.clone()),
+        api: hub
+            .config
+            .public_api_address
+            .clone()
+            .unwrap_or_else(|| listening.api.clone()),
+        exchange: hub
+            .config
+            .public_exchange_address
+            .clone()
+            .unwrap_or_else(|| listening.exchange.clone()),
     };
     let renewal = hub.renewal();
     let tls = renewal.open()?;
@@ -65,9 +73,22 @@ pub async fn serve(hub: Hub, shutdown: Shutdown, ready: impl FnOnce(&Listening))
     let gate = Gate::Peers(hub.revoked.clone());
     let system = node.system_clock.clone();
     let mutual = tls.mutual_server(hub.revoked.clone())?;
-    tasks.spawn("exchange", serve_port(exchange, mutual, router, gate, system.clone(), shutdown.clone()));
+    tasks.spawn(
+        "exchange",
+        serve_port(exchange, mutual, router, gate, system.clone(), shutdown.clone()),
+    );
     let router = api_routes(&hub, addresses).await?.into_axum_router();
-    tasks.spawn("api", serve_port(api, tls.public_server()?, router, Gate::Tokens, system, shutdown.clone()));
+    tasks.spawn(
+        "api",
+        serve_port(
+            api,
+            tls.public_server()?,
+            router,
+            Gate::Tokens,
+            system,
+            shutdown.clone(),
+        ),
+    );
     tasks.spawn("renewal", renewal.run(tls.clone(), shutdown.clone()));
 
     let router = metrics::router(&counted, || {});
@@ -87,7 +108,9 @@ pub async fn serve(hub: Hub, shutdown: Shutdown, ready: impl FnOnce(&Listening))
 }
 
 async fn bind(address: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("non si può ascoltare su {address}"))
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("non si può ascoltare su {address}"))
 }
 
 /// The signal in the form that sessions take.
@@ -101,8 +124,14 @@ fn stop_signal(tasks: &mut Tasks, shutdown: Shutdown) -> watch::Receiver<bool> {
 }
 
 fn exchange_routes(hub: &Arc<Hub>, counted: &Metrics, stop: watch::Receiver<bool>) -> Routes {
-    let exchange = Exchange { node: hub.node.clone(), peers: hub.peers.clone(), shutdown: stop };
-    let entitlements = Arc::new(LedgerEntitlements { node: hub.node.clone() });
+    let exchange = Exchange {
+        node: hub.node.clone(),
+        peers: hub.peers.clone(),
+        shutdown: stop,
+    };
+    let entitlements = Arc::new(LedgerEntitlements {
+        node: hub.node.clone(),
+    });
     let content = ContentLane::new(hub.packs.clone(), entitlements, counted.clone());
     let mut routes = Routes::builder();
     routes
@@ -127,7 +156,10 @@ async fn api_routes(hub: &Arc<Hub>, addresses: Addresses) -> anyhow::Result<Rout
         business: hub.business.clone(),
         random: node.random.clone(),
         authenticator: authenticator.clone(),
-        sync: Arc::new(HubSync { node: node.clone(), peers: hub.peers.clone() }),
+        sync: Arc::new(HubSync {
+            node: node.clone(),
+            peers: hub.peers.clone(),
+        }),
     };
     let enrolment = Enrolment {
         registry: HubRegistry(node.clone()),
@@ -139,7 +171,9 @@ async fn api_routes(hub: &Arc<Hub>, addresses: Addresses) -> anyhow::Result<Rout
         validity_seconds: NODE_VALIDITY_SECONDS,
     };
     let (health, health_server) = tonic_health::server::health_reporter();
-    health.set_service_status("", tonic_health::ServingStatus::Serving).await;
+    health
+        .set_service_status("", tonic_health::ServingStatus::Serving)
+        .await;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(raccordo_proto::DESCRIPTORS)
@@ -148,7 +182,11 @@ async fn api_routes(hub: &Arc<Hub>, addresses: Addresses) -> anyhow::Result<Rout
     let mut routes = Routes::builder();
     routes
         .add_service(node_api::server(Arc::new(api)))
-        .add_service(grpc::administration(hub.clone(), addresses, authenticator.clone()))
+        .add_service(grpc::administration(
+            hub.clone(),
+            addresses,
+            authenticator.clone(),
+        ))
         .add_service(grpc::status(hub.clone(), authenticator))
         .add_service(enrolment.into_server())
         .add_service(health_server)
@@ -158,7 +196,10 @@ async fn api_routes(hub: &Arc<Hub>, addresses: Addresses) -> anyhow::Result<Rout
 }
 
 async fn measure(hub: Arc<Hub>, tls: NodeTls, counted: Metrics, shutdown: Shutdown) {
-    let view = HubSync { node: hub.node.clone(), peers: hub.peers.clone() };
+    let view = HubSync {
+        node: hub.node.clone(),
+        peers: hub.peers.clone(),
+    };
     loop {
         let now = hub.node.system_clock.now().0;
         match view.status().await {
@@ -166,7 +207,9 @@ async fn measure(hub: Arc<Hub>, tls: NodeTls, counted: Metrics, shutdown: Shutdo
             Err(error) => tracing::warn!(%error, "the metrics were not read"),
         }
         if let Ok(peer) = tls.hot.peer() {
-            counted.certificate_expiry_seconds.set((peer.not_after.0 - now) / 1_000_000);
+            counted
+                .certificate_expiry_seconds
+                .set((peer.not_after.0 - now) / 1_000_000);
         }
         tokio::select! {
             () = shutdown.wait() => return,

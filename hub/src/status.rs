@@ -81,16 +81,22 @@ pub struct Answer {
 
 /// Answers a question at `now`, the business time.
 pub async fn answer(tx: &mut Tx, question: &Question, now: Timestamp) -> Result<Answer, NodeError> {
-    let head = heads::get(tx, NodeId::Hub).await?.ok_or(StoreError::Moved("the ledger's head"))?;
+    let head = heads::get(tx, NodeId::Hub)
+        .await?
+        .ok_or(StoreError::Moved("the ledger's head"))?;
     let period = match question.period {
         Some(period) => period,
         None => latest(tx, now).await?,
     };
     let allowed = |codes: &BTreeSet<String>, code: &Code| codes.is_empty() || codes.contains(code.as_str());
-    let keep = |cluster: &Code, area: &Code| allowed(&question.clusters, cluster) && allowed(&question.areas, area);
+    let keep =
+        |cluster: &Code, area: &Code| allowed(&question.clusters, cluster) && allowed(&question.areas, area);
     let mut rows = consolidate(&cube::rolled_up(tx, period, keep).await?);
     let mut regions = regions(tx, period, now).await?;
-    let reporting = regions.iter().filter(|r| r.freshness == Freshness::Confirmed).count() as u32;
+    let reporting = regions
+        .iter()
+        .filter(|r| r.freshness == Freshness::Confirmed)
+        .count() as u32;
     let total = regions.len() as u32;
     if let Some(code) = question.region {
         if region::region(code).is_none() {
@@ -100,7 +106,14 @@ pub async fn answer(tx: &mut Tx, question: &Question, now: Timestamp) -> Result<
         regions.retain(|status| status.region == code);
     }
     let regions_reporting = (reporting, total);
-    Ok(Answer { period, ledger_size: head.size, checkpoint: head.note, regions_reporting, regions, rows })
+    Ok(Answer {
+        period,
+        ledger_size: head.size,
+        checkpoint: head.note,
+        regions_reporting,
+        regions,
+        rows,
+    })
 }
 
 /// The latest month with an accepted report, else with any; else the last one that is over.
@@ -108,22 +121,36 @@ async fn latest(tx: &mut Tx, now: Timestamp) -> Result<Period, NodeError> {
     for sql in [LATEST_ACCEPTED, LATEST_REPORTED] {
         let (period,): (Option<String>,) = tx.query(sql).fetch_one().await?;
         if let Some(text) = period {
-            let corrupt = || StoreError::Corrupt { table: "proj_report", column: "period", key: text.clone() };
+            let corrupt = || StoreError::Corrupt {
+                table: "proj_report",
+                column: "period",
+                key: text.clone(),
+            };
             return Ok(text.parse().map_err(|_| corrupt())?);
         }
     }
     let month = Period::at(now).ok_or_else(|| {
-        Refusal::precondition("nothing was reported, and the clock shows no month", "set the clock of the machine")
+        Refusal::precondition(
+            "nothing was reported, and the clock shows no month",
+            "set the clock of the machine",
+        )
     })?;
-    let (year, before) = if month.month() == 1 { (month.year() - 1, 12) } else { (month.year(), month.month() - 1) };
+    let (year, before) = if month.month() == 1 {
+        (month.year() - 1, 12)
+    } else {
+        (month.year(), month.month() - 1)
+    };
     Ok(Period::new(year, before).unwrap_or(month))
 }
 
 async fn regions(tx: &mut Tx, asked: Period, now: Timestamp) -> Result<Vec<RegionStatus>, StoreError> {
-    let accepted: Vec<(String, String, i64, i64)> = tx.query(ACCEPTED).bind(asked.to_string()).fetch_all().await?;
+    let accepted: Vec<(String, String, i64, i64)> =
+        tx.query(ACCEPTED).bind(asked.to_string()).fetch_all().await?;
     // In order of period: the last one of a region stays.
-    let latest: BTreeMap<String, (String, i64, i64)> =
-        accepted.into_iter().map(|(region, period, revision, index)| (region, (period, revision, index))).collect();
+    let latest: BTreeMap<String, (String, i64, i64)> = accepted
+        .into_iter()
+        .map(|(region, period, revision, index)| (region, (period, revision, index)))
+        .collect();
     let due_days = federation::rules(tx).await?.report_due_days;
     let mut statuses = Vec::new();
     for region in region::regions() {
@@ -136,11 +163,19 @@ async fn regions(tx: &mut Tx, asked: Period, now: Timestamp) -> Result<Vec<Regio
             on_time: false,
         };
         if let Some((text, revision, index)) = latest.get(region.code.as_str()) {
-            let corrupt = || StoreError::Corrupt { table: "proj_verdict", column: "period", key: text.clone() };
+            let corrupt = || StoreError::Corrupt {
+                table: "proj_verdict",
+                column: "period",
+                key: text.clone(),
+            };
             let period: Period = text.parse().map_err(|_| corrupt())?;
             let ledger = NodeId::Region(region.code);
             let received = cosignatures::covering(tx, ledger, NodeId::Hub, *index as u64).await?;
-            status.freshness = if period == asked { Freshness::Confirmed } else { Freshness::Stale };
+            status.freshness = if period == asked {
+                Freshness::Confirmed
+            } else {
+                Freshness::Stale
+            };
             status.source = Some((period, *revision as u32, *index as u64));
             status.age_days = age_days(period, now);
             status.on_time = received.is_some_and(|cosignature| cosignature.at <= period.due_date(due_days));

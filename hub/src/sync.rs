@@ -32,8 +32,13 @@ impl HubSync {
             let (cosigned, last_contact_us) = if followed {
                 let last = cosignatures::last(&mut tx, NodeId::Hub, node).await?;
                 confirmations.push(last.map_or(0, |c| c.size));
-                let ours = cosignatures::last(&mut tx, node, NodeId::Hub).await?.map_or(0, |c| c.size);
-                (ours, epochs::get(&mut tx, node).await?.map_or(0, |e| e.last_contact.0))
+                let ours = cosignatures::last(&mut tx, node, NodeId::Hub)
+                    .await?
+                    .map_or(0, |c| c.size);
+                (
+                    ours,
+                    epochs::get(&mut tx, node).await?.map_or(0, |e| e.last_contact.0),
+                )
             } else {
                 (0, 0)
             };
@@ -44,7 +49,9 @@ impl HubSync {
                 cosigned,
                 connected: followed && self.peers.is_connected(node),
                 last_contact_us,
-                checkpoint: heads::get(&mut tx, node).await?.map_or(String::new(), |head| head.note),
+                checkpoint: heads::get(&mut tx, node)
+                    .await?
+                    .map_or(String::new(), |head| head.note),
             });
         }
         if let Some(own) = ledgers.iter_mut().find(|ledger| ledger.node == "hub") {
@@ -55,15 +62,17 @@ impl HubSync {
         Ok(wire::SyncStatusResponse {
             ledgers,
             quarantine: quarantine
-                .map(|(node, index, kind, subject, code, text, remedy)| wire::QuarantinedEntry {
-                    node,
-                    index: index as u64,
-                    kind,
-                    subject,
-                    code,
-                    text,
-                    remedy,
-                })
+                .map(
+                    |(node, index, kind, subject, code, text, remedy)| wire::QuarantinedEntry {
+                        node,
+                        index: index as u64,
+                        kind,
+                        subject,
+                        code,
+                        text,
+                        remedy,
+                    },
+                )
                 .collect(),
             fences: fences
                 .map(|fence| wire::FenceStatus {
@@ -80,21 +89,38 @@ impl HubSync {
 fn confirmed(mut sizes: Vec<u64>) -> u64 {
     sizes.sort_unstable_by(|a, b| b.cmp(a));
     let third = sizes.len().div_ceil(3);
-    third.checked_sub(1).and_then(|place| sizes.get(place)).copied().unwrap_or(0)
+    third
+        .checked_sub(1)
+        .and_then(|place| sizes.get(place))
+        .copied()
+        .unwrap_or(0)
 }
 
 /// Puts the state of the exchange into the metrics; `now_us` is the system's time.
 pub fn measure(metrics: &Metrics, status: &wire::SyncStatusResponse, now_us: i64) {
     let own = status.ledgers.iter().find(|ledger| ledger.node == "hub");
     let (size, confirmed) = own.map_or((0, 0), |ledger| (ledger.size, ledger.cosigned));
-    metrics.outbox_entries.get_or_create(&Metrics::of("regions")).set(size.saturating_sub(confirmed) as i64);
+    metrics
+        .outbox_entries
+        .get_or_create(&Metrics::of("regions"))
+        .set(size.saturating_sub(confirmed) as i64);
     let mut sessions = 0;
     for ledger in status.ledgers.iter().filter(|ledger| ledger.node != "hub") {
         let peer = Metrics::of(&ledger.node);
         sessions += i64::from(ledger.connected);
-        metrics.lag_entries.get_or_create(&peer).set(ledger.size.saturating_sub(ledger.applied) as i64);
-        let silent = if ledger.connected || ledger.last_contact_us == 0 { 0 } else { now_us - ledger.last_contact_us };
-        metrics.lag_seconds.get_or_create(&peer).set(silent.max(0) / 1_000_000);
+        metrics
+            .lag_entries
+            .get_or_create(&peer)
+            .set(ledger.size.saturating_sub(ledger.applied) as i64);
+        let silent = if ledger.connected || ledger.last_contact_us == 0 {
+            0
+        } else {
+            now_us - ledger.last_contact_us
+        };
+        metrics
+            .lag_seconds
+            .get_or_create(&peer)
+            .set(silent.max(0) / 1_000_000);
     }
     metrics.sessions.set(sessions);
     metrics.quarantined_entries.set(status.quarantine.len() as i64);

@@ -64,7 +64,10 @@ fn region() -> RegionCode {
 }
 
 fn person(number: u8, institution: &str) -> Actor {
-    Actor { account: AccountId([number; 16]), institution: institution.into() }
+    Actor {
+        account: AccountId([number; 16]),
+        institution: institution.into(),
+    }
 }
 
 fn toscana() -> PlanFile {
@@ -72,7 +75,9 @@ fn toscana() -> PlanFile {
 }
 
 async fn open(folder: &Path, node: NodeId, clock: Arc<ManualClock>) -> Arc<Node> {
-    let db = Db::open(&format!("sqlite:{}", folder.join(format!("{node}.db")).display())).await.unwrap();
+    let db = Db::open(&format!("sqlite:{}", folder.join(format!("{node}.db")).display()))
+        .await
+        .unwrap();
     db.migrate(account::LOCAL).await.unwrap();
     db.migrate(LOCAL).await.unwrap();
     let federation: Federation = "prova".parse().unwrap();
@@ -87,7 +92,18 @@ async fn open(folder: &Path, node: NodeId, clock: Arc<ManualClock>) -> Arc<Node>
         federation,
     };
     let random = Arc::new(SeededRandom::new(seed.into()));
-    Arc::new(Node::open(db, identity, Arc::new(Anything(node)), clock.clone(), clock, random).await.unwrap())
+    Arc::new(
+        Node::open(
+            db,
+            identity,
+            Arc::new(Anything(node)),
+            clock.clone(),
+            clock,
+            random,
+        )
+        .await
+        .unwrap(),
+    )
 }
 
 /// The Hub's projector at the Hub; at the region, one that takes everything.
@@ -139,18 +155,43 @@ impl World {
             deciding_institutions: DECIDING_INSTITUTIONS.map(str::to_owned).to_vec(),
             report_due_days: REPORT_DUE_DAYS,
         };
-        append(&hub, Act::FederationCreated(created), "federation/prova", Scope::Public).await.unwrap();
-        let world = Self { clock, hub, spoke, carried: 0, _folder: folder };
+        append(
+            &hub,
+            Act::FederationCreated(created),
+            "federation/prova",
+            Scope::Public,
+        )
+        .await
+        .unwrap();
+        let world = Self {
+            clock,
+            hub,
+            spoke,
+            carried: 0,
+            _folder: folder,
+        };
         world.invite("segreto", region()).await;
-        HubRegistry(world.hub.clone()).enrol(world.joining("segreto")).await.unwrap();
+        HubRegistry(world.hub.clone())
+            .enrol(world.joining("segreto"))
+            .await
+            .unwrap();
         world
     }
 
     async fn invite(&self, token: &str, code: RegionCode) {
         let mut tx = self.hub.db.write().await.unwrap();
-        let query = tx.query(INVITE).bind(token_hash(token).to_vec()).bind(code.to_string());
-        let query = query.bind(person(1, "MDS").account.to_string()).bind("MDS".to_owned());
-        query.bind(self.clock.now().0 + 1_000_000).execute().await.unwrap();
+        let query = tx
+            .query(INVITE)
+            .bind(token_hash(token).to_vec())
+            .bind(code.to_string());
+        let query = query
+            .bind(person(1, "MDS").account.to_string())
+            .bind("MDS".to_owned());
+        query
+            .bind(self.clock.now().0 + 1_000_000)
+            .execute()
+            .await
+            .unwrap();
         tx.commit().await.unwrap();
     }
 
@@ -165,13 +206,27 @@ impl World {
 
     /// Tuscany writes an entry and the Hub receives it; returns how many entries were held.
     async fn submit(&mut self, act: Act, subject: &str) -> usize {
-        append(&self.spoke, act, subject, Scope::region(region())).await.unwrap();
+        append(&self.spoke, act, subject, Scope::region(region()))
+            .await
+            .unwrap();
         let size = *self.spoke.watch_growth().borrow();
-        let entries = self.spoke.entries(self.spoke.me(), self.carried, size).await.unwrap();
+        let entries = self
+            .spoke
+            .entries(self.spoke.me(), self.carried, size)
+            .await
+            .unwrap();
         let mut tx = self.spoke.db.read().await.unwrap();
-        let checkpoint = checkpoints::get(&mut tx, self.spoke.me(), size).await.unwrap().unwrap();
+        let checkpoint = checkpoints::get(&mut tx, self.spoke.me(), size)
+            .await
+            .unwrap()
+            .unwrap();
         let leaves = entries.iter().map(|entry| leaf_from_entry(entry, true)).collect();
-        let batch = wire::Batch { node: region().to_string(), first: self.carried, leaves, checkpoint };
+        let batch = wire::Batch {
+            node: region().to_string(),
+            first: self.carried,
+            leaves,
+            checkpoint,
+        };
         self.carried = size;
         let received = self.hub.receive(batch).await.unwrap();
         self.hub.cosign(NodeId::Region(region())).await.unwrap();
@@ -186,7 +241,9 @@ impl World {
 
     async fn approve(&self, version: u32) {
         self.propose(version, person(1, "MDS")).await.unwrap();
-        proposal::confirm(&self.hub, person(2, "DTD"), region(), version).await.unwrap();
+        proposal::confirm(&self.hub, person(2, "DTD"), region(), version)
+            .await
+            .unwrap();
     }
 
     async fn propose(&self, version: u32, by: Actor) -> Result<Receipt, NodeError> {
@@ -209,13 +266,20 @@ impl World {
 
     async fn status(&self) -> (u32, Vec<ConsolidatedRow>) {
         let mut tx = self.hub.db.read().await.unwrap();
-        let found = answer(&mut tx, &Question::default(), self.clock.now()).await.unwrap();
+        let found = answer(&mut tx, &Question::default(), self.clock.now())
+            .await
+            .unwrap();
         (found.regions_reporting.0, found.rows)
     }
 
     async fn po_state(&self, version: u32) -> String {
         let mut tx = self.hub.db.read().await.unwrap();
-        po::standing(&mut tx, region(), version).await.unwrap().unwrap().state.to_string()
+        po::standing(&mut tx, region(), version)
+            .await
+            .unwrap()
+            .unwrap()
+            .state
+            .to_string()
     }
 }
 
@@ -265,7 +329,11 @@ fn october(revision: u32, completed: usize) -> Report {
         pe_year: 2023,
         pe_version: 1,
         code_lists: 1,
-        reason: if revision > 1 { "dati tardivi".into() } else { String::new() },
+        reason: if revision > 1 {
+            "dati tardivi".into()
+        } else {
+            String::new()
+        },
     };
     let mut report = compute(head, CodeLists::builtin(), &[edition], &rows);
     protect_small_groups(&mut report);
@@ -273,7 +341,9 @@ fn october(revision: u32, completed: usize) -> Report {
 }
 
 fn completed(rows: &[ConsolidatedRow]) -> Option<u64> {
-    let country = rows.iter().find(|row| row.region.is_none() && row.cluster.is_all() && row.area.is_all());
+    let country = rows
+        .iter()
+        .find(|row| row.region.is_none() && row.cluster.is_all() && row.area.is_all());
     country.and_then(|row| row.measures[&Measure::Completed].as_count())
 }
 
@@ -282,14 +352,37 @@ async fn from_a_plan_to_a_consolidated_figure_and_the_same_after_a_rebuild() {
     let mut world = World::new().await;
     let hub = world.hub.clone();
     let publisher = person(3, "MDS");
-    code_lists::publish(&hub, publisher.clone(), CodeLists::builtin().yaml(), "t.yaml").await.unwrap();
-    syllabus::publish(&hub, publisher, SYLLABI, "s.yaml").await.unwrap();
+    code_lists::publish(&hub, publisher.clone(), CodeLists::builtin().yaml(), "t.yaml")
+        .await
+        .unwrap();
+    syllabus::publish(&hub, publisher, SYLLABI, "s.yaml")
+        .await
+        .unwrap();
     world.plans().await;
-    let observation = Observation { intervention: None, text: "indicare le date".into() };
-    pe::observe(&hub, person(4, "MDS"), region(), 2023, vec![observation]).await.unwrap();
+    let observation = Observation {
+        intervention: None,
+        text: "indicare le date".into(),
+    };
+    pe::observe(&hub, person(4, "MDS"), region(), 2023, vec![observation])
+        .await
+        .unwrap();
 
-    assert_eq!(world.submit(Act::ReportSubmitted(october(1, 10)), "report/090/2023-10").await, 0);
-    let judge = |revision, verdict| report::judge(&hub, person(4, "MDS"), region(), "2023-10".parse().unwrap(), revision, verdict);
+    assert_eq!(
+        world
+            .submit(Act::ReportSubmitted(october(1, 10)), "report/090/2023-10")
+            .await,
+        0
+    );
+    let judge = |revision, verdict| {
+        report::judge(
+            &hub,
+            person(4, "MDS"),
+            region(),
+            "2023-10".parse().unwrap(),
+            revision,
+            verdict,
+        )
+    };
     let early = judge(0, Verdict::Accept).await.unwrap_err();
     assert!(early.to_string().contains("not over"), "{early}");
     assert_eq!(world.status().await.0, 0);
@@ -298,7 +391,12 @@ async fn from_a_plan_to_a_consolidated_figure_and_the_same_after_a_rebuild() {
     assert_eq!(completed(&world.status().await.1), Some(10));
 
     // A correction counts only once it is accepted, and takes its predecessor's place.
-    assert_eq!(world.submit(Act::ReportSubmitted(october(2, 14)), "report/090/2023-10").await, 0);
+    assert_eq!(
+        world
+            .submit(Act::ReportSubmitted(october(2, 14)), "report/090/2023-10")
+            .await,
+        0
+    );
     assert_eq!(completed(&world.status().await.1), Some(10));
     judge(2, Verdict::Accept).await.unwrap();
     let (reporting, rows) = world.status().await;
@@ -321,7 +419,10 @@ async fn a_decision_takes_two_different_people() {
         other => panic!("{other}"),
     };
     let confirm = |by| proposal::confirm(&world.hub, by, region(), 1);
-    assert_eq!(refused(confirm(person(2, "DTD")).await.unwrap_err()), RefusalKind::NotFound);
+    assert_eq!(
+        refused(confirm(person(2, "DTD")).await.unwrap_err()),
+        RefusalKind::NotFound
+    );
     let first = world.propose(1, person(1, "MDS")).await.unwrap();
     assert!(first.entry.is_none() && !first.repeated);
     assert!(world.propose(1, person(1, "MDS")).await.unwrap().repeated);
@@ -331,14 +432,23 @@ async fn a_decision_takes_two_different_people() {
     }
     assert_eq!(world.po_state(1).await, "submitted");
     let done = confirm(person(2, "DTD")).await.unwrap();
-    assert_eq!((done.size, world.po_state(1).await), (size + 1, "approved".into()));
+    assert_eq!(
+        (done.size, world.po_state(1).await),
+        (size + 1, "approved".into())
+    );
     let again = confirm(person(2, "DTD")).await.unwrap();
     assert!(again.repeated && again.entry == done.entry && again.size == done.size);
-    assert_eq!(refused(world.propose(1, person(1, "MDS")).await.unwrap_err()), RefusalKind::Precondition);
+    assert_eq!(
+        refused(world.propose(1, person(1, "MDS")).await.unwrap_err()),
+        RefusalKind::Precondition
+    );
     // The next version, approved, takes its place.
     assert_eq!(world.submit_po(2).await, 0);
     world.approve(2).await;
-    assert_eq!((world.po_state(1).await, world.po_state(2).await), ("superseded".into(), "approved".into()));
+    assert_eq!(
+        (world.po_state(1).await, world.po_state(2).await),
+        ("superseded".into(), "approved".into())
+    );
     // What the journal refuses, no entry can do either.
     let mut tx = world.hub.db.read().await.unwrap();
     let submission = reference(&mut tx, NodeId::Region(region()), 0).await.unwrap();
@@ -348,23 +458,46 @@ async fn a_decision_takes_two_different_people() {
         verdict: PoVerdict::Rejected,
         reasons: "da soli".into(),
     };
-    assert!(append(&world.hub, alone, "po/090", Scope::region(region())).await.is_err());
+    assert!(
+        append(&world.hub, alone, "po/090", Scope::region(region()))
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test]
 async fn the_same_key_again_is_a_repetition_or_a_conflict() {
     let world = World::new().await;
-    let publish = |text: String| async move { (syllabus::publish(&world.hub, person(3, "MDS"), &text, "s.yaml").await, world) };
+    let publish = |text: String| async move {
+        (
+            syllabus::publish(&world.hub, person(3, "MDS"), &text, "s.yaml").await,
+            world,
+        )
+    };
     let (first, world) = publish(SYLLABI.to_owned()).await;
     let first = first.unwrap();
     assert!(first.iter().all(|receipt| !receipt.repeated));
-    let again = syllabus::publish(&world.hub, person(3, "MDS"), SYLLABI, "s.yaml").await.unwrap();
-    assert!(again.iter().zip(&first).all(|(again, first)| again.repeated && again.entry == first.entry));
+    let again = syllabus::publish(&world.hub, person(3, "MDS"), SYLLABI, "s.yaml")
+        .await
+        .unwrap();
+    assert!(
+        again
+            .iter()
+            .zip(&first)
+            .all(|(again, first)| again.repeated && again.entry == first.entry)
+    );
     assert_eq!(again[0].size, first[1].size);
-    let title = Syllabus::parse_yaml(SYLLABI, "s.yaml", CodeLists::builtin()).unwrap().remove(1).title.it;
+    let title = Syllabus::parse_yaml(SYLLABI, "s.yaml", CodeLists::builtin())
+        .unwrap()
+        .remove(1)
+        .title
+        .it;
     let changed = SYLLABI.replacen(&title, "Un altro titolo", 1);
     assert_ne!(changed, SYLLABI);
-    match syllabus::publish(&world.hub, person(3, "MDS"), &changed, "s.yaml").await.unwrap_err() {
+    match syllabus::publish(&world.hub, person(3, "MDS"), &changed, "s.yaml")
+        .await
+        .unwrap_err()
+    {
         NodeError::Refused(refusal) => assert_eq!(refusal.kind, RefusalKind::Conflict),
         other => panic!("{other}"),
     }
@@ -385,13 +518,36 @@ async fn what_breaks_a_rule_is_held_and_the_rest_goes_on() {
     let plan = toscana().executive_plan.unwrap();
     assert_eq!(world.submit(Act::PeShared(plan), "pe/090/2023").await, 1);
     // The Hub's acts are not a region's.
-    let withdrawn = Act::KitWithdrawn { kit: "KIT@1.0.0".parse().unwrap(), reason: "no".into() };
+    let withdrawn = Act::KitWithdrawn {
+        kit: "KIT@1.0.0".parse().unwrap(),
+        reason: "no".into(),
+    };
     assert_eq!(world.submit(withdrawn, "kit/KIT").await, 1);
     // A revision out of order; the same revision with other figures; the same again.
-    assert_eq!(world.submit(Act::ReportSubmitted(october(2, 9)), "report/090/a").await, 1);
-    assert_eq!(world.submit(Act::ReportSubmitted(october(1, 9)), "report/090/b").await, 0);
-    assert_eq!(world.submit(Act::ReportSubmitted(october(1, 9)), "report/090/c").await, 0);
-    assert_eq!(world.submit(Act::ReportSubmitted(october(1, 8)), "report/090/d").await, 1);
+    assert_eq!(
+        world
+            .submit(Act::ReportSubmitted(october(2, 9)), "report/090/a")
+            .await,
+        1
+    );
+    assert_eq!(
+        world
+            .submit(Act::ReportSubmitted(october(1, 9)), "report/090/b")
+            .await,
+        0
+    );
+    assert_eq!(
+        world
+            .submit(Act::ReportSubmitted(october(1, 9)), "report/090/c")
+            .await,
+        0
+    );
+    assert_eq!(
+        world
+            .submit(Act::ReportSubmitted(october(1, 8)), "report/090/d")
+            .await,
+        1
+    );
     let rebuilt = rebuild::rebuild(&world.hub).await.unwrap();
     assert_eq!(rebuilt.before, rebuilt.after);
 }
@@ -403,12 +559,27 @@ async fn a_token_enrols_once_and_a_lost_answer_is_given_again() {
     let size = *world.hub.watch_growth().borrow();
     let again = registry.enrol(world.joining("segreto")).await.unwrap();
     assert_eq!(again.origin.as_str(), "raccordo/prova/090");
-    let stolen = Joining { ledger_key: [8; 32], ..world.joining("segreto") };
-    assert_eq!(registry.enrol(stolen).await.unwrap_err().kind, RefusalKind::Unauthenticated);
-    assert_eq!(registry.enrol(world.joining("altro")).await.unwrap_err().kind, RefusalKind::Unauthenticated);
+    let stolen = Joining {
+        ledger_key: [8; 32],
+        ..world.joining("segreto")
+    };
+    assert_eq!(
+        registry.enrol(stolen).await.unwrap_err().kind,
+        RefusalKind::Unauthenticated
+    );
+    assert_eq!(
+        registry.enrol(world.joining("altro")).await.unwrap_err().kind,
+        RefusalKind::Unauthenticated
+    );
     world.invite("secondo", region()).await;
-    let other = Joining { ledger_key: [8; 32], ..world.joining("secondo") };
-    assert_eq!(registry.enrol(other).await.unwrap_err().kind, RefusalKind::Conflict);
+    let other = Joining {
+        ledger_key: [8; 32],
+        ..world.joining("secondo")
+    };
+    assert_eq!(
+        registry.enrol(other).await.unwrap_err().kind,
+        RefusalKind::Conflict
+    );
     assert_eq!(*world.hub.watch_growth().borrow(), size);
 }
 
@@ -424,5 +595,8 @@ async fn every_statement_is_understood_and_every_table_is_digested() {
     for table in &declared {
         tx.prepare(table.dump).await.unwrap();
     }
-    assert_eq!(federation::rules(&mut tx).await.unwrap().institutions, DECIDING_INSTITUTIONS);
+    assert_eq!(
+        federation::rules(&mut tx).await.unwrap().institutions,
+        DECIDING_INSTITUTIONS
+    );
 }

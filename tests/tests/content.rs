@@ -1,5 +1,7 @@
 //! What a cut costs: a kit of 256 MiB over a line that breaks, counted on the line.
 
+#![allow(clippy::unwrap_used, reason = "in a test a failed `unwrap` is a failed test")]
+
 #[path = "../../shared/node/tests/kit/lane.rs"]
 mod lane;
 

@@ -26,19 +26,24 @@ fn a_kit_travels_is_installed_exported_and_withdrawn() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let hub = TestHub::start(folder.path(), BEGIN)?;
     let spoke = hub.spoke(folder.path(), "090")?;
-    publish_syllabi(&hub)?;
+    let publisher = hub.person("Redattrice", "MDS", &["publisher"])?;
+    hub.run_as(&publisher, &["syllabus", "publish", text(&data("syllabi.yaml"))?])?
+        .ok()?;
     let source = kit_folder(folder.path())?;
     let descriptor = descriptor(folder.path())?;
     let published = hub
-        .run(&[
-            "kit",
-            "publish",
-            &descriptor,
-            "--folder",
-            text(&source)?,
-            "-o",
-            "json",
-        ])?
+        .run_as(
+            &publisher,
+            &[
+                "kit",
+                "publish",
+                &descriptor,
+                "--folder",
+                text(&source)?,
+                "-o",
+                "json",
+            ],
+        )?
         .ok()?;
     ensure!(
         find(&published.json()?, "repeated").as_deref() == Some("false"),
@@ -47,15 +52,18 @@ fn a_kit_travels_is_installed_exported_and_withdrawn() -> Result<()> {
     );
     // The same again says so and appends nothing.
     let again = hub
-        .run(&[
-            "kit",
-            "publish",
-            &descriptor,
-            "--folder",
-            text(&source)?,
-            "-o",
-            "json",
-        ])?
+        .run_as(
+            &publisher,
+            &[
+                "kit",
+                "publish",
+                &descriptor,
+                "--folder",
+                text(&source)?,
+                "-o",
+                "json",
+            ],
+        )?
         .ok()?;
     ensure!(
         find(&again.json()?, "repeated").as_deref() == Some("true"),
@@ -84,14 +92,17 @@ fn a_kit_travels_is_installed_exported_and_withdrawn() -> Result<()> {
         Ok(row["phase"] == "serving" && row["adoption"] == "adopted")
     })?;
 
-    hub.run(&[
-        "kit",
-        "withdraw",
-        "KIT-PROVA",
-        "1.0.0",
-        "--reason",
-        "un errore nel modulo 2",
-    ])?
+    hub.run_as(
+        &publisher,
+        &[
+            "kit",
+            "withdraw",
+            "KIT-PROVA",
+            "1.0.0",
+            "--reason",
+            "un errore nel modulo 2",
+        ],
+    )?
     .ok()?;
     phase(&spoke, "no_longer_served")?;
     let refused = spoke.run(&["kit", "adopt", "KIT-PROVA", "1.0.0", "--state", "localised"])?;
@@ -113,14 +124,18 @@ fn from_a_plan_to_a_consolidated_figure() -> Result<()> {
 
     // A plan that is not approved carries no Executive Plan.
     plan(&hub, &spoke)?;
-    hub.run(&[
-        "pe",
-        "observe",
-        "090",
-        "2023",
-        "--text",
-        "Indicare il numero dei destinatari",
-    ])?
+    let reviewer = hub.person("Revisora", "DTD", &["reviewer"])?;
+    hub.run_as(
+        &reviewer,
+        &[
+            "pe",
+            "observe",
+            "090",
+            "2023",
+            "--text",
+            "Indicare il numero dei destinatari",
+        ],
+    )?
     .ok()?;
     eventually("the observation arrives", || {
         Ok(spoke
@@ -162,7 +177,7 @@ fn from_a_plan_to_a_consolidated_figure() -> Result<()> {
         completed(&hub, &observer)? != Some(12),
         "a report counts before it is accepted"
     );
-    verdict(&hub, &["report", "accept", "090", "2023-11"])?;
+    verdict(&hub, &reviewer, &["report", "accept", "090", "2023-11"])?;
     reported(&spoke, "2023-11", 1, "accepted")?;
     ensure!(
         completed(&hub, &observer)? == Some(12),
@@ -202,7 +217,11 @@ fn from_a_plan_to_a_consolidated_figure() -> Result<()> {
         completed(&hub, &observer)? == Some(12),
         "a correction counts before it is accepted"
     );
-    verdict(&hub, &["report", "accept", "090", "2023-11", "--revision", "2"])?;
+    verdict(
+        &hub,
+        &reviewer,
+        &["report", "accept", "090", "2023-11", "--revision", "2"],
+    )?;
     ensure!(
         completed(&hub, &observer)? == Some(20),
         "{:?}",
@@ -223,6 +242,7 @@ fn from_a_plan_to_a_consolidated_figure() -> Result<()> {
     reported(&spoke, "2023-11", 3, "confirmed")?;
     verdict(
         &hub,
+        &reviewer,
         &[
             "report",
             "reject",
@@ -395,12 +415,6 @@ fn outcomes_on(
     file(folder, name, &format!("{CSV_HEADER}{rows}"))
 }
 
-fn publish_syllabi(hub: &TestHub) -> Result<()> {
-    hub.run(&["syllabus", "publish", text(&data("syllabi.yaml"))?])?
-        .ok()
-        .map(drop)
-}
-
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../shared/model/data")
@@ -481,8 +495,8 @@ fn reported(spoke: &TestSpoke, period: &str, revision: u64, state: &str) -> Resu
 }
 
 /// A verdict on a report; its revision has arrived, as it is confirmed.
-fn verdict(hub: &TestHub, arguments: &[&str]) -> Result<()> {
-    hub.run(arguments)?.ok().map(drop)
+fn verdict(hub: &TestHub, reviewer: &Person, arguments: &[&str]) -> Result<()> {
+    hub.run_as(reviewer, arguments)?.ok().map(drop)
 }
 
 /// What the consolidated status of November says of the region's completed learners.

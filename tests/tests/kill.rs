@@ -7,7 +7,7 @@ use raccordo_node::random::{Random, SeededRandom, below};
 use raccordo_store::{Db, heads};
 use raccordo_tests::{
     backlog,
-    federation::{TestHub, TestSpoke, file, level, text},
+    federation::{Person, TestHub, TestSpoke, file, level, text},
     process::run,
 };
 use std::{collections::BTreeMap, path::Path, thread, time::Duration};
@@ -40,6 +40,7 @@ fn killed(victim: Victim, seed: u64) -> Result<()> {
     let mut hub = TestHub::start(folder.path(), "2023-09-01T08:00:00Z")?;
     let mut spoke = hub.spoke(folder.path(), REGION)?;
     // Code lists and the Spoke's first plan are there before the trouble begins.
+    let publisher = hub.person("Redattrice", "MDS", &["publisher"])?;
     level(&hub, &spoke)?;
     spoke.stop()?;
     hub.stop()?;
@@ -66,14 +67,14 @@ fn killed(victim: Victim, seed: u64) -> Result<()> {
         // Whoever is alive works on, by what people have: commands.
         match victim {
             Victim::Hub => submit_plan(folder.path(), &spoke, round)?,
-            Victim::Spoke => publish_syllabus(folder.path(), &hub, round)?,
+            Victim::Spoke => publish_syllabus(folder.path(), &hub, &publisher, round)?,
         }
         match victim {
             Victim::Hub => hub.serve()?,
             Victim::Spoke => spoke.serve()?,
         }
         match victim {
-            Victim::Hub => publish_syllabus(folder.path(), &hub, round)?,
+            Victim::Hub => publish_syllabus(folder.path(), &hub, &publisher, round)?,
             Victim::Spoke => submit_plan(folder.path(), &spoke, round)?,
         }
         *expected.entry("po/090".into()).or_insert(0) += 1;
@@ -114,18 +115,21 @@ fn syllabus(round: u64) -> String {
     format!("SYL-PROVA-{round}")
 }
 
-fn publish_syllabus(folder: &Path, hub: &TestHub, round: u64) -> Result<()> {
+fn publish_syllabus(folder: &Path, hub: &TestHub, publisher: &Person, round: u64) -> Result<()> {
     let id = syllabus(round);
     let content = format!(
         "- id: {id}\n  version: \"1.0.0\"\n  title: {{ it: \"Prova {round}\" }}\n  level: STAFF\n  area: GENERAL\n  \
          targets: [C1]\n  ecm: {{ accredited: false }}\n  units:\n    - {{ id: U1, minutes: 30, objective: POLICY, \
          title: {{ it: \"Unità\" }} }}\n"
     );
-    hub.run(&[
-        "syllabus",
-        "publish",
-        &file(folder, &format!("{id}.yaml"), &content)?,
-    ])?
+    hub.run_as(
+        publisher,
+        &[
+            "syllabus",
+            "publish",
+            &file(folder, &format!("{id}.yaml"), &content)?,
+        ],
+    )?
     .ok()
     .map(drop)
 }

@@ -24,7 +24,7 @@ use raccordo_model::{
 use raccordo_node::{
     Node,
     clock::ManualClock,
-    journal::Draft,
+    journal::{Draft, Payload},
     node::Identity,
     projection::{NODE_TABLES, Projector},
     random::SeededRandom,
@@ -200,7 +200,10 @@ async fn act(node: &Node, subject: &str, scope: Scope, act: Act) -> EntryRef {
         institution: "MDS".into(),
     };
     let mut acting = node.act().await.unwrap();
-    let draft = Draft::new(act, subject.parse().unwrap(), scope, vec![actor(7), actor(8)]);
+    let mut draft = Draft::new(act, subject.parse().unwrap(), scope, vec![actor(7), actor(8)]);
+    if let Payload::Act(Act::KitPublished(kit)) = &draft.payload {
+        draft.content = vec![kit.manifest];
+    }
     let entry = acting.append(draft).await.unwrap();
     acting.commit().await.unwrap();
     entry

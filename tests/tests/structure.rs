@@ -237,7 +237,11 @@ fn a_forgotten_file_is_found() {
     fs::create_dir_all(at("src/a/inner")).unwrap();
     let files = [
         ("src/lib.rs", "pub mod a;\n"),
-        ("src/a.rs", "mod inner {\n    mod d;\n}\nmod b;\n"),
+        (
+            "src/a.rs",
+            "mod inner {\n    mod d;\n}\n#[path = \"e.rs\"]\nmod other;\nmod b;\n",
+        ),
+        ("src/e.rs", ""),
         ("src/a/b.rs", ""),
         ("src/a/inner/d.rs", ""),
         ("src/c.rs", ""),
@@ -414,8 +418,16 @@ fn follow(file: &Path, is_start: bool, reached: &mut BTreeSet<PathBuf>) -> Resul
     } else {
         beside.join(stem)
     };
-    let mut open = Vec::new();
+    let (mut open, mut named) = (Vec::new(), None);
     for line in fs::read_to_string(file)?.lines() {
+        if let Some(path) = line
+            .trim()
+            .strip_prefix("#[path = \"")
+            .and_then(|l| l.strip_suffix("\"]"))
+        {
+            named = Some(beside.join(path));
+            continue;
+        }
         let indent = line.len() - line.trim_start().len();
         let words: Vec<&str> = line.split_whitespace().collect();
         let (name, end) = match words[..] {
@@ -438,10 +450,11 @@ fn follow(file: &Path, is_start: bool, reached: &mut BTreeSet<PathBuf>) -> Resul
         let Some(name) = name.strip_suffix(';') else {
             continue;
         };
-        let found = [
+        let default = [
             folder.join(format!("{name}.rs")),
             folder.join(name).join("mod.rs"),
         ];
+        let found = named.take().map_or(default.to_vec(), |path| vec![path]);
         let next = found.iter().find(|p| p.exists());
         follow(
             next.with_context(|| format!("{}: mod {name}", file.display()))?,

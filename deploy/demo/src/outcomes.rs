@@ -405,8 +405,11 @@ fn profession(region: &Region, targets: &[&str], random: &mut Random) -> String 
         .map(|(c, _)| c.as_str())
         .filter(|c| fits(c))
         .collect();
-    // The lower of two draws: some professions are rarer than others.
-    let at = random.below(codes.len()).min(random.below(codes.len()));
+    // A region trains few professions at a time, and other ones than its neighbour: many small groups would
+    // leave nothing to be shown.
+    let few = (doctors + staff) / 15_000 + 1;
+    let first: usize = region.istat.parse().unwrap_or(0);
+    let at = (first + random.below(few.min(codes.len()))) % codes.len().max(1);
     codes
         .get(at)
         .map_or_else(|| raccordo_model::code::UNSPECIFIED.into(), |c| (*c).to_owned())

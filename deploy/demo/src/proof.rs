@@ -426,7 +426,12 @@ fn prove_figures(federation: &Federation) -> Result<()> {
             continue;
         };
         let confirmed = figures::regions(figures, "confirmed").len();
-        let told = figures::regions(figures, freshness);
+        // With fewer regions the others are missing too.
+        let taking_part = |code: &&str| federation.cast.iter().any(|r| r.code.as_str() == *code);
+        let told: BTreeSet<&str> = figures::regions(figures, freshness)
+            .into_iter()
+            .filter(taking_part)
+            .collect();
         let text = format!(
             "{period}: {confirmed} regioni su {total} confermate; {silent} non ha inviato ed è «{freshness}»"
         );

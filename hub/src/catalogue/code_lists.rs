@@ -18,7 +18,8 @@ pub(crate) const INSERT: &str =
     "INSERT INTO proj_code_lists (version, yaml, idx, recorded_us) VALUES ($1, $2, $3, $4)";
 pub(crate) const GET: &str = "SELECT yaml, idx FROM proj_code_lists WHERE version = $1";
 pub(crate) const LATEST: &str = "SELECT version FROM proj_code_lists ORDER BY version DESC LIMIT 1";
-pub(crate) const LIST: &str = "SELECT version, idx, recorded_us FROM proj_code_lists ORDER BY version LIMIT 1000";
+pub(crate) const LIST: &str =
+    "SELECT version, idx, recorded_us FROM proj_code_lists ORDER BY version LIMIT 1000";
 
 /// Publishes the code lists in a document.
 pub async fn publish(node: &Node, actor: Actor, text: &str, file: &str) -> Result<Receipt, NodeError> {
@@ -30,19 +31,43 @@ pub async fn publish(node: &Node, actor: Actor, text: &str, file: &str) -> Resul
     let latest = latest_version(act.tx()).await?;
     let version = codes.version();
     if let Some(index) = decide_version(known, latest, &codes)? {
-        return Receipt::repeated(act.tx(), index, &about, format!("Le liste di codici {version} erano già pubblicate.")).await;
+        return Receipt::repeated(
+            act.tx(),
+            index,
+            &about,
+            format!("Le liste di codici {version} erano già pubblicate."),
+        )
+        .await;
     }
-    let draft = Draft::new(Act::CodeListsPublished(codes), about.clone(), Scope::Public, vec![actor]);
+    let draft = Draft::new(
+        Act::CodeListsPublished(codes),
+        about.clone(),
+        Scope::Public,
+        vec![actor],
+    );
     let entry = act.append(draft).await?;
     let committed = act.commit().await?;
-    Ok(Receipt::done(entry, &committed, &about, format!("Liste di codici {version} pubblicate.")))
+    Ok(Receipt::done(
+        entry,
+        &committed,
+        &about,
+        format!("Liste di codici {version} pubblicate."),
+    ))
 }
 
 /// The rule: a version is published once, versions only grow, and version 1 is the one that every
 /// program carries.
-fn decide_version(known: Option<Known>, latest: Option<u32>, codes: &CodeLists) -> Result<Option<u64>, Refusal> {
+fn decide_version(
+    known: Option<Known>,
+    latest: Option<u32>,
+    codes: &CodeLists,
+) -> Result<Option<u64>, Refusal> {
     let version = codes.version();
-    if let Some(index) = decide(known, codes.yaml().as_bytes(), format!("version {version} of the code lists"))? {
+    if let Some(index) = decide(
+        known,
+        codes.yaml().as_bytes(),
+        format!("version {version} of the code lists"),
+    )? {
         return Ok(Some(index));
     }
     if let Some(latest) = latest.filter(|latest| *latest > version) {
@@ -66,14 +91,23 @@ pub async fn get(tx: &mut Tx, version: u32) -> Result<Option<CodeLists>, StoreEr
         return Ok(Some(CodeLists::builtin().clone()));
     }
     let row: Option<(String, i64)> = tx.query(GET).bind(i64::from(version)).fetch_optional().await?;
-    let corrupt = || StoreError::Corrupt { table: "proj_code_lists", column: "yaml", key: version.to_string() };
-    row.map(|(yaml, _)| CodeLists::parse_yaml(&yaml, "code lists").map_err(|_| corrupt())).transpose()
+    let corrupt = || StoreError::Corrupt {
+        table: "proj_code_lists",
+        column: "yaml",
+        key: version.to_string(),
+    };
+    row.map(|(yaml, _)| CodeLists::parse_yaml(&yaml, "code lists").map_err(|_| corrupt()))
+        .transpose()
 }
 
 /// The code lists in force.
 pub async fn latest(tx: &mut Tx) -> Result<CodeLists, StoreError> {
-    let version = latest_version(tx).await?.unwrap_or(CodeLists::builtin().version());
-    Ok(get(tx, version).await?.unwrap_or_else(|| CodeLists::builtin().clone()))
+    let version = latest_version(tx)
+        .await?
+        .unwrap_or(CodeLists::builtin().version());
+    Ok(get(tx, version)
+        .await?
+        .unwrap_or_else(|| CodeLists::builtin().clone()))
 }
 
 /// Every published version.
@@ -100,7 +134,10 @@ pub async fn apply(tx: &mut Tx, entry: &Entry, codes: &CodeLists) -> Result<(), 
 
 async fn find(tx: &mut Tx, version: u32) -> Result<Option<Known>, StoreError> {
     let row: Option<(String, i64)> = tx.query(GET).bind(i64::from(version)).fetch_optional().await?;
-    Ok(row.map(|(yaml, index)| Known { index: index as u64, content: yaml.into_bytes() }))
+    Ok(row.map(|(yaml, index)| Known {
+        index: index as u64,
+        content: yaml.into_bytes(),
+    }))
 }
 
 async fn latest_version(tx: &mut Tx) -> Result<Option<u32>, StoreError> {
@@ -114,7 +151,9 @@ mod tests {
     use raccordo_node::status::RefusalKind;
 
     fn codes(version: u32, extra: &str) -> CodeLists {
-        let yaml = CodeLists::builtin().yaml().replacen("version: 1", &format!("version: {version}"), 1);
+        let yaml = CodeLists::builtin()
+            .yaml()
+            .replacen("version: 1", &format!("version: {version}"), 1);
         CodeLists::parse_yaml(&format!("{yaml}{extra}"), "c.yaml").unwrap()
     }
 

@@ -25,8 +25,7 @@ pub(crate) const INSERT: &str =
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, '')";
 pub(crate) const GET: &str =
     "SELECT idx, content, withdrawn_idx, reason FROM proj_kit WHERE id = $1 AND version = $2";
-pub(crate) const WITHDRAW: &str =
-    "UPDATE proj_kit SET withdrawn_idx = $3, reason = $4 WHERE id = $1 AND version = $2 AND withdrawn_idx IS NULL";
+pub(crate) const WITHDRAW: &str = "UPDATE proj_kit SET withdrawn_idx = $3, reason = $4 WHERE id = $1 AND version = $2 AND withdrawn_idx IS NULL";
 pub(crate) const LIST: &str = "SELECT id, version, title, syllabus, files, bytes, manifest, idx, recorded_us,
     withdrawn_idx, reason FROM proj_kit ORDER BY id, idx LIMIT 10000";
 
@@ -60,7 +59,10 @@ pub async fn publish(
         .map_err(|e| Refusal::invalid(e, "the node must be able to read the folder on its own machine"))?;
     let encoded = encode_manifest(&manifest);
     let digest = manifest_digest(&encoded);
-    packs.put_manifest(&digest, &encoded).await.map_err(|e| Refusal::internal(&e))?;
+    packs
+        .put_manifest(&digest, &encoded)
+        .await
+        .map_err(|e| Refusal::internal(&e))?;
     let body = Act::KitPublished(Kit {
         descriptor: descriptor.clone(),
         manifest: digest,
@@ -71,14 +73,25 @@ pub async fn publish(
     let mut act = node.act().await?;
     let known = find(act.tx(), &kit).await?.map(|published| published.known);
     if let Some(index) = decide(known, &content_of(&body), format!("kit {kit}"))? {
-        return Receipt::repeated(act.tx(), index, &about, format!("Il kit {kit} era già pubblicato.")).await;
+        return Receipt::repeated(
+            act.tx(),
+            index,
+            &about,
+            format!("Il kit {kit} era già pubblicato."),
+        )
+        .await;
     }
     let mut draft = Draft::new(body, about.clone(), Scope::Public, vec![actor]);
     draft.content = vec![digest];
     draft.depends_on = vec![subject(format!("syllabus/{}", descriptor.syllabus.id))?];
     let entry = act.append(draft).await?;
     let committed = act.commit().await?;
-    Ok(Receipt::done(entry, &committed, &about, format!("Kit {kit} pubblicato.")))
+    Ok(Receipt::done(
+        entry,
+        &committed,
+        &about,
+        format!("Kit {kit} pubblicato."),
+    ))
 }
 
 /// Withdraws a version: it must no longer be used. Nothing is deleted.
@@ -92,17 +105,32 @@ pub async fn withdraw(node: &Node, actor: Actor, kit: Versioned, reason: &str) -
     }
     let text = format!("Kit {kit} ritirato.");
     let body = Act::KitWithdrawn { kit, reason };
-    let entry = act.append(Draft::new(body, about.clone(), Scope::Public, vec![actor])).await?;
+    let entry = act
+        .append(Draft::new(body, about.clone(), Scope::Public, vec![actor]))
+        .await?;
     let committed = act.commit().await?;
     Ok(Receipt::done(entry, &committed, &about, text))
 }
 
-fn decide_withdrawal(published: Option<Published>, kit: &Versioned, reason: &str) -> Result<Option<u64>, Refusal> {
+fn decide_withdrawal(
+    published: Option<Published>,
+    kit: &Versioned,
+    reason: &str,
+) -> Result<Option<u64>, Refusal> {
     match published {
-        None => Err(Refusal::not_found(format!("kit {kit} was never published"), "see `kit list`")),
+        None => Err(Refusal::not_found(
+            format!("kit {kit} was never published"),
+            "see `kit list`",
+        )),
         Some(Published { withdrawn: None, .. }) => Ok(None),
-        Some(Published { withdrawn: Some((index, given)), .. }) if given == reason => Ok(Some(index)),
-        Some(Published { withdrawn: Some((index, _)), .. }) => Err(Refusal::conflict(
+        Some(Published {
+            withdrawn: Some((index, given)),
+            ..
+        }) if given == reason => Ok(Some(index)),
+        Some(Published {
+            withdrawn: Some((index, _)),
+            ..
+        }) => Err(Refusal::conflict(
             format!("kit {kit} was withdrawn for another reason (entry hub/{index})"),
             "a withdrawal is not changed",
         )),
@@ -115,7 +143,10 @@ async fn check_syllabus(node: &Node, descriptor: &KitDescriptor) -> Result<(), N
         return Ok(());
     }
     Err(Refusal::precondition(
-        format!("the kit teaches syllabus {}, which is not published", descriptor.syllabus),
+        format!(
+            "the kit teaches syllabus {}, which is not published",
+            descriptor.syllabus
+        ),
         "publish the syllabus first, or correct the descriptor",
     )
     .into())
@@ -123,10 +154,32 @@ async fn check_syllabus(node: &Node, descriptor: &KitDescriptor) -> Result<(), N
 
 /// Every published version.
 pub async fn list(tx: &mut Tx) -> Result<Listing, StoreError> {
-    type Row = (String, String, String, String, i64, i64, Vec<u8>, i64, i64, Option<i64>, String);
+    type Row = (
+        String,
+        String,
+        String,
+        String,
+        i64,
+        i64,
+        Vec<u8>,
+        i64,
+        i64,
+        Option<i64>,
+        String,
+    );
     let rows: Vec<Row> = tx.query(LIST).fetch_all().await?;
     let mut listing = Listing::new(&[
-        "kit", "version", "title", "syllabus", "files", "bytes", "digest", "index", "published_at", "withdrawn", "reason",
+        "kit",
+        "version",
+        "title",
+        "syllabus",
+        "files",
+        "bytes",
+        "digest",
+        "index",
+        "published_at",
+        "withdrawn",
+        "reason",
     ]);
     for (id, version, title, syllabus, files, bytes, manifest, index, at, withdrawn, reason) in rows {
         listing.push(vec![
@@ -148,7 +201,19 @@ pub async fn list(tx: &mut Tx) -> Result<Listing, StoreError> {
 
 /// Identifier and version of every published version, in the order of publication.
 pub async fn versions(tx: &mut Tx) -> Result<Vec<(String, String)>, StoreError> {
-    type Row = (String, String, String, String, i64, i64, Vec<u8>, i64, i64, Option<i64>, String);
+    type Row = (
+        String,
+        String,
+        String,
+        String,
+        i64,
+        i64,
+        Vec<u8>,
+        i64,
+        i64,
+        Option<i64>,
+        String,
+    );
     let rows: Vec<Row> = tx.query(LIST).fetch_all().await?;
     Ok(rows.into_iter().map(|row| (row.0, row.1)).collect())
 }
@@ -179,19 +244,41 @@ pub async fn apply_published(tx: &mut Tx, entry: &Entry, act: &Act, kit: &Kit) -
 }
 
 /// Applies `kit.withdrawn`.
-pub async fn apply_withdrawn(tx: &mut Tx, entry: &Entry, kit: &Versioned, reason: &str) -> Result<(), ApplyError> {
-    let query = tx.query(WITHDRAW).bind(kit.id.to_string()).bind(kit.version.to_string());
-    match query.bind(entry.index as i64).bind(reason.to_owned()).execute().await? {
+pub async fn apply_withdrawn(
+    tx: &mut Tx,
+    entry: &Entry,
+    kit: &Versioned,
+    reason: &str,
+) -> Result<(), ApplyError> {
+    let query = tx
+        .query(WITHDRAW)
+        .bind(kit.id.to_string())
+        .bind(kit.version.to_string());
+    match query
+        .bind(entry.index as i64)
+        .bind(reason.to_owned())
+        .execute()
+        .await?
+    {
         1 => Ok(()),
-        _ => Err(ApplyError::refused(format!("kit {kit} is not there, or was withdrawn before"), "see `kit list`")),
+        _ => Err(ApplyError::refused(
+            format!("kit {kit} is not there, or was withdrawn before"),
+            "see `kit list`",
+        )),
     }
 }
 
 async fn find(tx: &mut Tx, kit: &Versioned) -> Result<Option<Published>, StoreError> {
-    let query = tx.query(GET).bind(kit.id.to_string()).bind(kit.version.to_string());
+    let query = tx
+        .query(GET)
+        .bind(kit.id.to_string())
+        .bind(kit.version.to_string());
     let row: Option<(i64, Vec<u8>, Option<i64>, String)> = query.fetch_optional().await?;
     Ok(row.map(|(index, content, withdrawn, reason)| Published {
-        known: Known { index: index as u64, content },
+        known: Known {
+            index: index as u64,
+            content,
+        },
         withdrawn: withdrawn.map(|index| (index as u64, reason)),
     }))
 }
@@ -206,10 +293,19 @@ mod tests {
         let kit: Versioned = "KIT@1.0.0".parse().unwrap();
         let published = |withdrawn: Option<(u64, &str)>| {
             let withdrawn = withdrawn.map(|(index, reason)| (index, reason.to_owned()));
-            Some(Published { known: Known { index: 3, content: vec![] }, withdrawn })
+            Some(Published {
+                known: Known {
+                    index: 3,
+                    content: vec![],
+                },
+                withdrawn,
+            })
         };
         assert_eq!(decide_withdrawal(published(None), &kit, "errori"), Ok(None));
-        assert_eq!(decide_withdrawal(published(Some((9, "errori"))), &kit, "errori"), Ok(Some(9)));
+        assert_eq!(
+            decide_withdrawal(published(Some((9, "errori"))), &kit, "errori"),
+            Ok(Some(9))
+        );
         let kind = |published| decide_withdrawal(published, &kit, "errori").unwrap_err().kind;
         assert_eq!(kind(published(Some((9, "altro")))), RefusalKind::Conflict);
         assert_eq!(kind(None), RefusalKind::NotFound);

@@ -23,7 +23,10 @@ pub fn decide(known: Option<Known>, content: &[u8], what: impl fmt::Display) -> 
         None => Ok(None),
         Some(known) if known.content == content => Ok(Some(known.index)),
         Some(known) => Err(Refusal::conflict(
-            format!("{what} was published with other content (entry hub/{})", known.index),
+            format!(
+                "{what} was published with other content (entry hub/{})",
+                known.index
+            ),
             "published versions are immutable: publish the changes under a new version",
         )),
     }
@@ -36,7 +39,10 @@ mod tests {
 
     #[test]
     fn the_same_key_is_a_repetition_or_a_conflict() {
-        let known = Known { index: 7, content: vec![1] };
+        let known = Known {
+            index: 7,
+            content: vec![1],
+        };
         assert_eq!(decide(None, &[1], "kit A@1.0.0"), Ok(None));
         assert_eq!(decide(Some(known.clone()), &[1], "kit A@1.0.0"), Ok(Some(7)));
         let refusal = decide(Some(known), &[2], "kit A@1.0.0").unwrap_err();

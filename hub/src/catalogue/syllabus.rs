@@ -38,11 +38,21 @@ pub async fn publish(node: &Node, actor: Actor, text: &str, file: &str) -> Resul
         let known = find(act.tx(), &what).await?;
         if let Some(index) = decide(known, &content_of(&body), format!("syllabus {what}"))? {
             let entry = reference(act.tx(), NodeId::Hub, index).await?;
-            done.push((entry, about, format!("Il syllabus {what} era già pubblicato."), true));
+            done.push((
+                entry,
+                about,
+                format!("Il syllabus {what} era già pubblicato."),
+                true,
+            ));
             continue;
         }
         let draft = Draft::new(body, about.clone(), Scope::Public, vec![actor.clone()]);
-        done.push((act.append(draft).await?, about, format!("Syllabus {what} pubblicato."), false));
+        done.push((
+            act.append(draft).await?,
+            about,
+            format!("Syllabus {what} pubblicato."),
+            false,
+        ));
     }
     let committed = act.commit().await?;
     let receipt = |(entry, about, text, repeated): (EntryRef, Subject, String, bool)| Receipt {
@@ -54,19 +64,42 @@ pub async fn publish(node: &Node, actor: Actor, text: &str, file: &str) -> Resul
 
 /// The entry of a published version.
 pub async fn find(tx: &mut Tx, syllabus: &Versioned) -> Result<Option<Known>, StoreError> {
-    let query = tx.query(GET).bind(syllabus.id.to_string()).bind(syllabus.version.to_string());
+    let query = tx
+        .query(GET)
+        .bind(syllabus.id.to_string())
+        .bind(syllabus.version.to_string());
     let row: Option<(i64, Vec<u8>)> = query.fetch_optional().await?;
-    Ok(row.map(|(index, content)| Known { index: index as u64, content }))
+    Ok(row.map(|(index, content)| Known {
+        index: index as u64,
+        content,
+    }))
 }
 
 /// Every published version.
 pub async fn list(tx: &mut Tx) -> Result<Listing, StoreError> {
     type Row = (String, String, String, String, String, i64, i64, i64);
     let rows: Vec<Row> = tx.query(LIST).fetch_all().await?;
-    let mut listing =
-        Listing::new(&["id", "version", "title", "area", "level", "minutes", "index", "published_at"]);
+    let mut listing = Listing::new(&[
+        "id",
+        "version",
+        "title",
+        "area",
+        "level",
+        "minutes",
+        "index",
+        "published_at",
+    ]);
     for (id, version, title, area, level, minutes, index, at) in rows {
-        listing.push(vec![id, version, title, area, level, minutes.to_string(), index.to_string(), instant(Some(at))]);
+        listing.push(vec![
+            id,
+            version,
+            title,
+            area,
+            level,
+            minutes.to_string(),
+            index.to_string(),
+            instant(Some(at)),
+        ]);
     }
     Ok(listing)
 }

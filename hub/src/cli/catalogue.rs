@@ -29,10 +29,17 @@ impl CodelistCommand {
         let mut client = common.hub().await?;
         match self {
             Self::Publish { file } => {
-                let request = wire::PublishCodeListsRequest { document: Some(read_document(&file)?) };
+                let request = wire::PublishCodeListsRequest {
+                    document: Some(read_document(&file)?),
+                };
                 common.receipt(client.publish_code_lists(request).await?.get_ref())
             }
-            Self::List => common.listing(client.list_code_lists(wire::ListCodeListsRequest {}).await?.get_ref()),
+            Self::List => common.listing(
+                client
+                    .list_code_lists(wire::ListCodeListsRequest {})
+                    .await?
+                    .get_ref(),
+            ),
         }
     }
 }
@@ -54,7 +61,9 @@ impl SyllabusCommand {
         let mut client = common.hub().await?;
         match self {
             Self::Publish { file } => {
-                let request = wire::PublishSyllabiRequest { document: Some(read_document(&file)?) };
+                let request = wire::PublishSyllabiRequest {
+                    document: Some(read_document(&file)?),
+                };
                 let answer = client.publish_syllabi(request).await?.into_inner();
                 if common.format == Format::Table {
                     for one in &answer.receipts {
@@ -79,8 +88,10 @@ impl SyllabusCommand {
 #[derive(Debug, Subcommand)]
 pub(super) enum KitCommand {
     /// Publish the files of a folder as a kit version
-    #[command(after_help = "Example:\n  raccordo-hub kit publish kit.yaml --folder kit-1.0.0\n\
-        The running node reads the folder on its own machine.")]
+    #[command(
+        after_help = "Example:\n  raccordo-hub kit publish kit.yaml --folder kit-1.0.0\n\
+        The running node reads the folder on its own machine."
+    )]
     Publish {
         /// The kit's descriptor, YAML: id, version, title, syllabus, syllabus_version
         descriptor: PathBuf,
@@ -107,21 +118,41 @@ impl KitCommand {
         match self {
             Self::Publish { descriptor, folder } => publish(common, descriptor, folder).await,
             Self::Withdraw { id, version, reason } => {
-                let request = wire::WithdrawKitRequest { kit: id, version, reason };
+                let request = wire::WithdrawKitRequest {
+                    kit: id,
+                    version,
+                    reason,
+                };
                 common.receipt(common.hub().await?.withdraw_kit(request).await?.get_ref())
             }
-            Self::List => common.listing(common.hub().await?.list_kits(wire::ListKitsRequest {}).await?.get_ref()),
+            Self::List => common.listing(
+                common
+                    .hub()
+                    .await?
+                    .list_kits(wire::ListKitsRequest {})
+                    .await?
+                    .get_ref(),
+            ),
         }
     }
 }
 
 async fn publish(common: &Common, descriptor: PathBuf, folder: PathBuf) -> anyhow::Result<Exit> {
     let folder = folder.canonicalize().map_err(|e| {
-        Failure::new(Exit::Usage, format!("la cartella {} non si può leggere: {e}", folder.display()))
-            .remedy("verificare --folder")
+        Failure::new(
+            Exit::Usage,
+            format!("la cartella {} non si può leggere: {e}", folder.display()),
+        )
+        .remedy("verificare --folder")
     })?;
-    let folder = folder.to_str().context("il nome della cartella non è UTF-8")?.to_owned();
-    let request = wire::PublishKitRequest { descriptor: Some(read_document(&descriptor)?), folder };
+    let folder = folder
+        .to_str()
+        .context("il nome della cartella non è UTF-8")?
+        .to_owned();
+    let request = wire::PublishKitRequest {
+        descriptor: Some(read_document(&descriptor)?),
+        folder,
+    };
     let mut steps = common.hub().await?.publish_kit(request).await?.into_inner();
     let shown = bar("pubblicazione", 0, Unit::Bytes);
     while let Some(step) = steps.message().await? {
@@ -137,7 +168,10 @@ async fn publish(common: &Common, descriptor: PathBuf, folder: PathBuf) -> anyho
             None => {}
         }
     }
-    Err(Failure::new(Exit::Unreachable, "la pubblicazione si è interrotta senza risposta")
-        .remedy("ripetere il comando: ciò che è già scritto non si ripete")
-        .into())
+    Err(Failure::new(
+        Exit::Unreachable,
+        "la pubblicazione si è interrotta senza risposta",
+    )
+    .remedy("ripetere il comando: ciò che è già scritto non si ripete")
+    .into())
 }

@@ -70,7 +70,10 @@ impl Init {
             ("admin_address", fixed(self.admin_address)?),
         ]);
         if let Some(host) = self.hosts.first() {
-            for (key, of) in [("public_api_address", "api_address"), ("public_exchange_address", "exchange_address")] {
+            for (key, of) in [
+                ("public_api_address", "api_address"),
+                ("public_exchange_address", "exchange_address"),
+            ] {
                 let port = values[of].rsplit_once(':').map_or("0", |(_, port)| port);
                 values.insert(key, format!("{host}:{port}"));
             }
@@ -97,7 +100,11 @@ impl Init {
             ("ca_fingerprint", "Impronta della CA"),
             ("token_file", "Token"),
         ]);
-        let hex = made.ca_fingerprint.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hex = made
+            .ca_fingerprint
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>();
         table.push(vec![
             Cell::text(self.federation.to_string()),
             Cell::Bool(self.test),
@@ -138,7 +145,10 @@ impl Serve {
             ("exchange_address", self.exchange_address),
             ("admin_address", self.admin_address),
         ];
-        let flags = flags.into_iter().filter_map(|(key, value)| value.map(|value| (key, value))).collect();
+        let flags = flags
+            .into_iter()
+            .filter_map(|(key, value)| value.map(|value| (key, value)))
+            .collect();
         let data = common.data()?;
         let config = Config::load(data, &flags)?;
         let hub = Hub::open(data, config.clone()).await?;
@@ -146,7 +156,11 @@ impl Serve {
             service: "raccordo-hub",
             node: "hub".into(),
             federation: hub.file.federation.to_string(),
-            format: if config.log_json { LogFormat::Json } else { LogFormat::Human },
+            format: if config.log_json {
+                LogFormat::Json
+            } else {
+                LogFormat::Human
+            },
             filter: config.log,
             otlp: config.otlp,
         })?;
@@ -154,8 +168,10 @@ impl Serve {
             tracing::warn!("a test federation: the data are invented");
         }
         let outcome = serve::serve(hub, Shutdown::new(), |listening| {
-            let ready =
-                format!("pronto api={} exchange={} admin={}\n", listening.api, listening.exchange, listening.admin);
+            let ready = format!(
+                "pronto api={} exchange={} admin={}\n",
+                listening.api, listening.exchange, listening.admin
+            );
             // A reader that is gone does not stop the node.
             let _ = print_data(&ready);
         })
@@ -176,7 +192,10 @@ pub(super) async fn rebuild(common: &Common) -> anyhow::Result<Exit> {
     let rebuilt = rebuilding::rebuild(&hub.node).await?;
     hub.node.db.close().await;
     let same = rebuilt.before == rebuilt.after;
-    print_data(&format!("voci {}\nprima {}\ndigest {}\n", rebuilt.entries, rebuilt.before, rebuilt.after))?;
+    print_data(&format!(
+        "voci {}\nprima {}\ndigest {}\n",
+        rebuilt.entries, rebuilt.before, rebuilt.after
+    ))?;
     if !same {
         note("le proiezioni erano diverse da quelle che danno i registri: ora sono giuste");
     }
@@ -190,9 +209,10 @@ pub(super) async fn verify(common: &Common) -> anyhow::Result<Exit> {
     hub.node.db.close().await;
     match hub.packs.verify().await {
         Ok(chunks) => note(&format!("pezzi di contenuto {chunks}")),
-        Err(error) => seen
-            .damage
-            .push(verifying::Damage { item: "content".into(), problem: error.to_string() }),
+        Err(error) => seen.damage.push(verifying::Damage {
+            item: "content".into(),
+            problem: error.to_string(),
+        }),
     }
     let mut text = String::new();
     for (ledger, entries) in &seen.ledgers {
@@ -206,7 +226,11 @@ pub(super) async fn verify(common: &Common) -> anyhow::Result<Exit> {
         text.push_str(&format!("{}: {}\n", damage.item, damage.problem));
     }
     print_data(&text)?;
-    Ok(if seen.damage.is_empty() { Exit::Ok } else { Exit::Findings })
+    Ok(if seen.damage.is_empty() {
+        Exit::Ok
+    } else {
+        Exit::Findings
+    })
 }
 
 /// `config …`
@@ -219,7 +243,9 @@ pub(super) enum ConfigCommand {
 impl ConfigCommand {
     pub(super) fn run(self, common: &Common) -> anyhow::Result<Exit> {
         let Self::Show = self;
-        config::resolve(common.data()?, &BTreeMap::new())?.show().print(common.format)?;
+        config::resolve(common.data()?, &BTreeMap::new())?
+            .show()
+            .print(common.format)?;
         Ok(Exit::Ok)
     }
 }

@@ -18,8 +18,8 @@ use raccordo_cli::{
     output::{Format, OutputArgs, print_data, to_json},
 };
 use raccordo_proto::wire::{
-    self, hub_administration_service_client::HubAdministrationServiceClient, node_service_client::NodeServiceClient,
-    status_service_client::StatusServiceClient,
+    self, hub_administration_service_client::HubAdministrationServiceClient,
+    node_service_client::NodeServiceClient, status_service_client::StatusServiceClient,
 };
 use std::path::{Path, PathBuf};
 
@@ -199,8 +199,17 @@ impl Common {
 
 /// Runs a command.
 pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
-    let Cli { data, client, output, command } = cli;
-    let common = Common { data, client, format: output.output };
+    let Cli {
+        data,
+        client,
+        output,
+        command,
+    } = cli;
+    let common = Common {
+        data,
+        client,
+        format: output.output,
+    };
     match command {
         // A server drains on a signal by itself.
         Command::Serve(serve) => serve.run(&common).await,
@@ -235,15 +244,21 @@ async fn one(command: Command, common: &Common) -> anyhow::Result<Exit> {
 /// A YAML document and the name that errors show.
 fn read_document(path: &Path) -> anyhow::Result<wire::Document> {
     let failed = |why: String| {
-        Failure::new(Exit::Usage, format!("il file {} non si può leggere: {why}", path.display()))
-            .remedy("verificare che esista, sia leggibile e non troppo lungo")
+        Failure::new(
+            Exit::Usage,
+            format!("il file {} non si può leggere: {why}", path.display()),
+        )
+        .remedy("verificare che esista, sia leggibile e non troppo lungo")
     };
     let length = std::fs::metadata(path).map_err(|e| failed(e.to_string()))?.len();
     if length > DOCUMENT_BYTES_MAX {
         return Err(failed(format!("{length} byte, al massimo {DOCUMENT_BYTES_MAX}")).into());
     }
     let text = std::fs::read_to_string(path).map_err(|e| failed(e.to_string()))?;
-    let file_name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let file_name = path
+        .file_name()
+        .map(|n| n.to_string_lossy().into_owned())
+        .unwrap_or_default();
     Ok(wire::Document { file_name, text })
 }
 

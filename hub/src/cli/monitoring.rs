@@ -47,19 +47,51 @@ impl ReportCommand {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<Exit> {
         let mut client = common.hub().await?;
         match self {
-            Self::List { pending } => {
-                common.listing(client.list_reports(wire::ListReportsRequest { pending }).await?.get_ref())
-            }
-            Self::Show(Which { region, period, revision }) => {
-                let request = wire::ShowReportRequest { region, period, revision };
+            Self::List { pending } => common.listing(
+                client
+                    .list_reports(wire::ListReportsRequest { pending })
+                    .await?
+                    .get_ref(),
+            ),
+            Self::Show(Which {
+                region,
+                period,
+                revision,
+            }) => {
+                let request = wire::ShowReportRequest {
+                    region,
+                    period,
+                    revision,
+                };
                 common.sheet(client.show_report(request).await?.into_inner())
             }
-            Self::Accept(Which { region, period, revision }) => {
-                let request = wire::AcceptReportRequest { region, period, revision };
+            Self::Accept(Which {
+                region,
+                period,
+                revision,
+            }) => {
+                let request = wire::AcceptReportRequest {
+                    region,
+                    period,
+                    revision,
+                };
                 common.receipt(client.accept_report(request).await?.get_ref())
             }
-            Self::Reject { which: Which { region, period, revision }, reasons } => {
-                let request = wire::RejectReportRequest { region, period, revision, reasons };
+            Self::Reject {
+                which:
+                    Which {
+                        region,
+                        period,
+                        revision,
+                    },
+                reasons,
+            } => {
+                let request = wire::RejectReportRequest {
+                    region,
+                    period,
+                    revision,
+                    reasons,
+                };
                 common.receipt(client.reject_report(request).await?.get_ref())
             }
         }
@@ -79,7 +111,10 @@ pub(super) struct Status {
 
 impl Status {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<Exit> {
-        let request = wire::ConsolidatedRequest { period: self.period, region: self.region };
+        let request = wire::ConsolidatedRequest {
+            period: self.period,
+            region: self.region,
+        };
         let answer = common.status().await?.consolidated(request).await?.into_inner();
         shown_status::print(&answer, common.format, color::on_stdout(Choice::Auto))?;
         Ok(Exit::Ok)
@@ -88,7 +123,12 @@ impl Status {
 
 /// `fleet`
 pub(super) async fn fleet(common: &Common) -> anyhow::Result<Exit> {
-    let answer = common.status().await?.fleet(wire::FleetRequest {}).await?.into_inner();
+    let answer = common
+        .status()
+        .await?
+        .fleet(wire::FleetRequest {})
+        .await?
+        .into_inner();
     shown_fleet::print(&answer, common.format, color::on_stdout(Choice::Auto))?;
     Ok(Exit::Ok)
 }

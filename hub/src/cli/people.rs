@@ -13,7 +13,12 @@ use std::path::PathBuf;
 
 /// `whoami`
 pub(super) async fn whoami(common: &Common) -> anyhow::Result<Exit> {
-    let answer = common.node().await?.who_am_i(wire::WhoAmIRequest {}).await?.into_inner();
+    let answer = common
+        .node()
+        .await?
+        .who_am_i(wire::WhoAmIRequest {})
+        .await?
+        .into_inner();
     who_am_i(&answer).print(common.format)?;
     Ok(Exit::Ok)
 }
@@ -44,15 +49,26 @@ impl AccountCommand {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<Exit> {
         let mut client = common.node().await?;
         match self {
-            Self::Add(AddAccount { name, institution, roles }) => {
-                let request = wire::AddAccountRequest { name, institution, roles };
+            Self::Add(AddAccount {
+                name,
+                institution,
+                roles,
+            }) => {
+                let request = wire::AddAccountRequest {
+                    name,
+                    institution,
+                    roles,
+                };
                 let answer = client.add_account(request).await?.into_inner();
                 let mut table = Table::of(&[("account", "Utenza")]);
                 table.push(vec![Cell::text(answer.account)]);
                 table.print(common.format)?;
             }
             Self::List => {
-                let answer = client.list_accounts(wire::ListAccountsRequest {}).await?.into_inner();
+                let answer = client
+                    .list_accounts(wire::ListAccountsRequest {})
+                    .await?
+                    .into_inner();
                 accounts(&answer).print(common.format)?;
             }
         }
@@ -97,22 +113,45 @@ impl TokenCommand {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<Exit> {
         let mut client = common.node().await?;
         match self {
-            Self::Issue(IssueToken { account, roles, days, areas, clusters, out }) => {
-                let request = wire::IssueTokenRequest { account, roles, valid_days: days, areas, clusters };
+            Self::Issue(IssueToken {
+                account,
+                roles,
+                days,
+                areas,
+                clusters,
+                out,
+            }) => {
+                let request = wire::IssueTokenRequest {
+                    account,
+                    roles,
+                    valid_days: days,
+                    areas,
+                    clusters,
+                };
                 let answer = client.issue_token(request).await?.into_inner();
                 if out.as_os_str() == "-" {
                     print_data(&format!("{}\n", answer.secret))?;
                     note(&format!("token {}", answer.token_id));
                 } else {
                     write_token(&out, &SecretToken::parse(&answer.secret)?)?;
-                    let mut table = Table::of(&[("token_id", "Token"), ("expires_at", "Scade il"), ("file", "File")]);
+                    let mut table = Table::of(&[
+                        ("token_id", "Token"),
+                        ("expires_at", "Scade il"),
+                        ("file", "File"),
+                    ]);
                     let file = Cell::text(out.display().to_string());
-                    table.push(vec![Cell::text(answer.token_id), instant(answer.expires_at_us), file]);
+                    table.push(vec![
+                        Cell::text(answer.token_id),
+                        instant(answer.expires_at_us),
+                        file,
+                    ]);
                     table.print(common.format)?;
                 }
             }
             Self::Revoke { id } => {
-                client.revoke_token(wire::RevokeTokenRequest { token_id: id.clone() }).await?;
+                client
+                    .revoke_token(wire::RevokeTokenRequest { token_id: id.clone() })
+                    .await?;
                 let mut table = Table::of(&[("token_id", "Token"), ("revoked", "Revocato")]);
                 table.push(vec![Cell::text(id), Cell::Bool(true)]);
                 table.print(common.format)?;
@@ -135,7 +174,12 @@ pub(super) enum ClockCommand {
 impl ClockCommand {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<Exit> {
         let Self::Set { instant } = self;
-        let answer = common.node().await?.set_clock(wire::SetClockRequest { instant }).await?.into_inner();
+        let answer = common
+            .node()
+            .await?
+            .set_clock(wire::SetClockRequest { instant })
+            .await?
+            .into_inner();
         let mut table = Table::of(&[("instant", "Orologio")]);
         table.push(vec![Cell::text(answer.instant)]);
         table.print(common.format)?;
@@ -153,7 +197,12 @@ pub(super) enum SyncCommand {
 impl SyncCommand {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<Exit> {
         let Self::Status = self;
-        let answer = common.node().await?.sync_status(wire::SyncStatusRequest {}).await?.into_inner();
+        let answer = common
+            .node()
+            .await?
+            .sync_status(wire::SyncStatusRequest {})
+            .await?
+            .into_inner();
         SyncTables::new(&answer).print(common.format)?;
         Ok(Exit::Ok)
     }

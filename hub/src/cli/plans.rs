@@ -70,14 +70,22 @@ impl PoCommand {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<Exit> {
         let mut client = common.hub().await?;
         match self {
-            Self::List => {
-                common.listing(client.list_operational_plans(wire::ListOperationalPlansRequest {}).await?.get_ref())
-            }
+            Self::List => common.listing(
+                client
+                    .list_operational_plans(wire::ListOperationalPlansRequest {})
+                    .await?
+                    .get_ref(),
+            ),
             Self::Show { region, version } => {
                 let request = wire::ShowOperationalPlanRequest { region, version };
                 common.sheet(client.show_operational_plan(request).await?.into_inner())
             }
-            Self::RecordApproved { file, approved, act, document } => {
+            Self::RecordApproved {
+                file,
+                approved,
+                act,
+                document,
+            } => {
                 let request = wire::RecordApprovedOperationalPlanRequest {
                     document: Some(read_document(&file)?),
                     approved,
@@ -86,21 +94,36 @@ impl PoCommand {
                 };
                 common.receipt(client.record_approved_operational_plan(request).await?.get_ref())
             }
-            Self::Decide { region, version, verdict, reasons } => {
+            Self::Decide {
+                region,
+                version,
+                verdict,
+                reasons,
+            } => {
                 let verdict = match verdict {
                     Verdict::Approve => wire::PoVerdict::Approved,
                     Verdict::RequestChanges => wire::PoVerdict::ChangesRequested,
                     Verdict::Reject => wire::PoVerdict::Rejected,
                 };
                 let verdict = verdict.into();
-                let request = wire::DecideOperationalPlanRequest { region, version, verdict, reasons };
+                let request = wire::DecideOperationalPlanRequest {
+                    region,
+                    version,
+                    verdict,
+                    reasons,
+                };
                 common.receipt(client.decide_operational_plan(request).await?.get_ref())
             }
             Self::Confirm { region, version } => {
                 let request = wire::ConfirmOperationalPlanRequest { region, version };
                 common.receipt(client.confirm_operational_plan(request).await?.get_ref())
             }
-            Self::Proposals => common.listing(client.list_proposals(wire::ListProposalsRequest {}).await?.get_ref()),
+            Self::Proposals => common.listing(
+                client
+                    .list_proposals(wire::ListProposalsRequest {})
+                    .await?
+                    .get_ref(),
+            ),
         }
     }
 }
@@ -136,16 +159,28 @@ impl PeCommand {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<Exit> {
         let mut client = common.hub().await?;
         match self {
-            Self::List => {
-                common.listing(client.list_executive_plans(wire::ListExecutivePlansRequest {}).await?.get_ref())
-            }
+            Self::List => common.listing(
+                client
+                    .list_executive_plans(wire::ListExecutivePlansRequest {})
+                    .await?
+                    .get_ref(),
+            ),
             Self::Show { region, year } => {
                 let request = wire::ShowExecutivePlanRequest { region, year };
                 common.sheet(client.show_executive_plan(request).await?.into_inner())
             }
-            Self::Observe { region, year, text, intervention } => {
+            Self::Observe {
+                region,
+                year,
+                text,
+                intervention,
+            } => {
                 let observations = vec![wire::Observation { intervention, text }];
-                let request = wire::ObserveExecutivePlanRequest { region, year, observations };
+                let request = wire::ObserveExecutivePlanRequest {
+                    region,
+                    year,
+                    observations,
+                };
                 common.receipt(client.observe_executive_plan(request).await?.get_ref())
             }
         }

@@ -43,9 +43,14 @@ impl RegionCommand {
         let mut client = common.hub().await?;
         match self {
             Self::Invite { code, out, days } => {
-                let request = wire::InviteRegionRequest { region: code.clone(), valid_days: days };
+                let request = wire::InviteRegionRequest {
+                    region: code.clone(),
+                    valid_days: days,
+                };
                 let answer = client.invite_region(request).await?.into_inner();
-                if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                // With its whole path the file has a folder, whose entry is made durable too.
+                let out = std::path::absolute(out)?;
+                if let Some(folder) = out.parent() {
                     std::fs::create_dir_all(folder)?;
                 }
                 files::write(&out, answer.bundle.as_bytes(), files::SECRET)?;

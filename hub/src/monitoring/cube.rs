@@ -18,7 +18,8 @@ pub(crate) const INSERT: &str = "INSERT INTO proj_cell (region, period, cluster,
     instrument, level, origin, package, kit, measure, state, value)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 pub(crate) const CLEAR: &str = "DELETE FROM proj_cell WHERE region = $1 AND period = $2";
-pub(crate) const INSERT_ROLLUP: &str = "INSERT INTO proj_rollup (period, region, cluster, area, measure, state, value)
+pub(crate) const INSERT_ROLLUP: &str =
+    "INSERT INTO proj_rollup (period, region, cluster, area, measure, state, value)
     VALUES ($1, $2, $3, $4, $5, $6, $7)";
 pub(crate) const CLEAR_ROLLUP: &str = "DELETE FROM proj_rollup WHERE period = $1 AND region = $2";
 pub(crate) const ROLLUP: &str = "SELECT region, cluster, area, measure, state, value FROM proj_rollup
@@ -27,17 +28,32 @@ pub(crate) const ROLLUP: &str = "SELECT region, cluster, area, measure, state, v
 /// Puts the figures of an accepted report in the place of its predecessor's.
 pub async fn replace(tx: &mut Tx, report: &Report) -> Result<(), StoreError> {
     let (region, period) = (report.head.region.to_string(), report.head.period.to_string());
-    tx.query(CLEAR).bind(region.clone()).bind(period.clone()).execute().await?;
-    tx.query(CLEAR_ROLLUP).bind(period.clone()).bind(region.clone()).execute().await?;
+    tx.query(CLEAR)
+        .bind(region.clone())
+        .bind(period.clone())
+        .execute()
+        .await?;
+    tx.query(CLEAR_ROLLUP)
+        .bind(period.clone())
+        .bind(region.clone())
+        .execute()
+        .await?;
     for (dims, measures) in &report.cells {
         for (measure, value) in measures {
             insert(tx, &region, &period, dims, *measure, *value).await?;
         }
     }
     let mut rows = roll_up(report);
-    let everything = report.distinct.get(&(Code::all(), Code::all())).copied().unwrap_or(CellValue::Missing);
+    let everything = report
+        .distinct
+        .get(&(Code::all(), Code::all()))
+        .copied()
+        .unwrap_or(CellValue::Missing);
     // The one margin that no sum gives.
-    rows.insert((Code::all(), Code::all()), Measures::from([(Measure::DistinctTrained, everything)]));
+    rows.insert(
+        (Code::all(), Code::all()),
+        Measures::from([(Measure::DistinctTrained, everything)]),
+    );
     for ((cluster, area), measures) in rows {
         for (measure, value) in measures {
             tx.query(INSERT_ROLLUP)
@@ -96,11 +112,18 @@ pub async fn rolled_up(
     let rows: Vec<Row> = tx.query(ROLLUP).bind(period.to_string()).fetch_all().await?;
     let mut reports: BTreeMap<RegionCode, Report> = BTreeMap::new();
     for (region, cluster, area, measure, state, number) in rows {
-        let corrupt = |column| StoreError::Corrupt { table: "proj_rollup", column, key: format!("{period} {region}") };
+        let corrupt = |column| StoreError::Corrupt {
+            table: "proj_rollup",
+            column,
+            key: format!("{period} {region}"),
+        };
         let code: RegionCode = region.parse().map_err(|_| corrupt("region"))?;
         let cluster: Code = cluster.parse().map_err(|_| corrupt("cluster"))?;
         let area: Code = area.parse().map_err(|_| corrupt("area"))?;
-        let measure = Measure::ALL.into_iter().find(|m| m.as_str() == measure).ok_or_else(|| corrupt("measure"))?;
+        let measure = Measure::ALL
+            .into_iter()
+            .find(|m| m.as_str() == measure)
+            .ok_or_else(|| corrupt("measure"))?;
         let value = value_of(&state, number).ok_or_else(|| corrupt("state"))?;
         let report = reports.entry(code).or_insert_with(|| empty(code, period));
         if !keep(&cluster, &area) {
@@ -109,7 +132,11 @@ pub async fn rolled_up(
         if measure == Measure::DistinctTrained {
             report.distinct.insert((cluster, area), value);
         } else {
-            report.cells.entry(dims(cluster, area)).or_default().insert(measure, value);
+            report
+                .cells
+                .entry(dims(cluster, area))
+                .or_default()
+                .insert(measure, value);
         }
     }
     Ok(reports)
@@ -136,7 +163,11 @@ fn empty(region: RegionCode, period: Period) -> Report {
         code_lists: 0,
         reason: String::new(),
     };
-    Report { head, cells: BTreeMap::new(), distinct: BTreeMap::new() }
+    Report {
+        head,
+        cells: BTreeMap::new(),
+        distinct: BTreeMap::new(),
+    }
 }
 
 fn dims(cluster: Code, area: Code) -> Dims {

@@ -4,11 +4,7 @@ use super::cube;
 use crate::{
     catalogue::code_lists,
     listing::{Listing, Sheet, instant},
-    plans::{
-        pe,
-        po::read_act,
-        text_of_people,
-    },
+    plans::{pe, po::read_act, text_of_people},
     projector::content_of,
     receipt::{Receipt, missing, subject},
 };
@@ -26,14 +22,16 @@ use raccordo_node::{Node, NodeError, journal::Draft, projection::ApplyError, sta
 use raccordo_proto::body::Act;
 use raccordo_store::{StoreError, Tx, cosignatures};
 
-pub(crate) const INSERT: &str = "INSERT INTO proj_report (region, period, revision, idx, leaf, content, pe_year,
+pub(crate) const INSERT: &str =
+    "INSERT INTO proj_report (region, period, revision, idx, leaf, content, pe_year,
     pe_version, cells, reason, recorded_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
 pub(crate) const GET: &str =
     "SELECT idx, leaf, content FROM proj_report WHERE region = $1 AND period = $2 AND revision = $3";
 pub(crate) const LAST: &str =
     "SELECT COALESCE(MAX(revision), 0) FROM proj_report WHERE region = $1 AND period = $2";
 pub(crate) const AT: &str = "SELECT period, revision, leaf FROM proj_report WHERE region = $1 AND idx = $2";
-pub(crate) const LIST: &str = "SELECT r.region, r.period, r.revision, r.idx, r.cells, r.reason, r.recorded_us,
+pub(crate) const LIST: &str =
+    "SELECT r.region, r.period, r.revision, r.idx, r.cells, r.reason, r.recorded_us,
     v.state, v.reasons, v.idx, v.decided_us FROM proj_report r LEFT JOIN proj_verdict v
     ON v.region = r.region AND v.period = r.period AND v.revision = r.revision
     ORDER BY r.region, r.period, r.revision LIMIT 20000";
@@ -130,7 +128,11 @@ pub fn decide(standing: &Standing, verdict: &Verdict, now: Timestamp) -> Result<
     }
     if let Some(first) = standing.errors.first() {
         let more = standing.errors.len() - 1;
-        let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+        let more = if more > 0 {
+            format!(" (and {more} more)")
+        } else {
+            String::new()
+        };
         return Err(Refusal::precondition(
             format!("the report breaks a rule: {first}{more}"),
             "reject the report with that reason; the region sends a new revision",
@@ -158,14 +160,20 @@ pub async fn judge(
     let revision = received.revision;
     let standing = standing(act.tx(), region, period, &received).await?;
     if let Some(index) = decide(&standing, &verdict, act.now())? {
-        let text = format!("Rilevazione {period} della regione {region}, revisione {revision}: esito già registrato.");
+        let text = format!(
+            "Rilevazione {period} della regione {region}, revisione {revision}: esito già registrato."
+        );
         return Receipt::repeated(act.tx(), index, &about, text).await;
     }
     let (accepted, reasons, done) = match verdict {
         Verdict::Accept => (true, String::new(), "accettata"),
         Verdict::Reject(reasons) => (false, reasons, "respinta"),
     };
-    let body = Act::ReportVerdict { submission: received.entry, accepted, reasons };
+    let body = Act::ReportVerdict {
+        submission: received.entry,
+        accepted,
+        reasons,
+    };
     let mut draft = Draft::new(body, about.clone(), Scope::region(region), vec![actor]);
     draft.supersedes = standing.current.map(|(_, index)| index).filter(|_| accepted);
     let entry = act.append(draft).await?;
@@ -182,13 +190,20 @@ async fn standing(
 ) -> Result<Standing, NodeError> {
     let report = read(tx, region, received.entry.index).await?;
     let head = &report.head;
-    let key = tx.query(VERDICT).bind(region.to_string()).bind(period.to_string());
-    let judged: Option<(String, String, i64)> = key.bind(i64::from(received.revision)).fetch_optional().await?;
+    let key = tx
+        .query(VERDICT)
+        .bind(region.to_string())
+        .bind(period.to_string());
+    let judged: Option<(String, String, i64)> =
+        key.bind(i64::from(received.revision)).fetch_optional().await?;
     let errors = match code_lists::get(tx, head.code_lists).await? {
         None => vec![format!("code_lists: version {} does not exist", head.code_lists)],
         Some(codes) => {
             let findings = check(&report, &codes).into_iter();
-            findings.filter(Finding::is_error).map(|f| f.to_string()).collect()
+            findings
+                .filter(Finding::is_error)
+                .map(|f| f.to_string())
+                .collect()
         }
     };
     Ok(Standing {
@@ -204,12 +219,32 @@ async fn standing(
 /// Every report with its verdict; only those without one if `pending`.
 pub async fn list(tx: &mut Tx, pending: bool) -> Result<Listing, StoreError> {
     type Row = (
-        String, String, i64, i64, i64, String, i64, Option<String>, Option<String>, Option<i64>, Option<i64>,
+        String,
+        String,
+        i64,
+        i64,
+        i64,
+        String,
+        i64,
+        Option<String>,
+        Option<String>,
+        Option<i64>,
+        Option<i64>,
     );
     let rows: Vec<Row> = tx.query(LIST).fetch_all().await?;
     let mut listing = Listing::new(&[
-        "region", "period", "revision", "state", "cells", "reason", "submission", "submitted_at", "confirmed_at",
-        "decision", "decided_at", "reasons",
+        "region",
+        "period",
+        "revision",
+        "state",
+        "cells",
+        "reason",
+        "submission",
+        "submitted_at",
+        "confirmed_at",
+        "decision",
+        "decided_at",
+        "reasons",
     ]);
     for (region, period, revision, index, cells, reason, at, state, reasons, verdict, decided) in rows {
         if pending && state.is_some() {
@@ -238,7 +273,12 @@ pub async fn list(tx: &mut Tx, pending: bool) -> Result<Listing, StoreError> {
 }
 
 /// A report, whole; revision 0 is the latest.
-pub async fn show(tx: &mut Tx, region: RegionCode, period: Period, revision: u32) -> Result<Sheet, NodeError> {
+pub async fn show(
+    tx: &mut Tx,
+    region: RegionCode,
+    period: Period,
+    revision: u32,
+) -> Result<Sheet, NodeError> {
     let received = find(tx, region, period, revision).await?;
     let report = read(tx, region, received.entry.index).await?;
     let standing = standing(tx, region, period, &received).await?;
@@ -261,8 +301,18 @@ pub async fn show(tx: &mut Tx, region: RegionCode, period: Period, revision: u32
     ];
     facts.extend(standing.errors.into_iter().map(|error| ("error", error)));
     let mut rows = Listing::new(&[
-        "cluster", "profession", "area", "objective", "instrument", "level", "origin", "package", "kit", "measure",
-        "state", "value",
+        "cluster",
+        "profession",
+        "area",
+        "objective",
+        "instrument",
+        "level",
+        "origin",
+        "package",
+        "kit",
+        "measure",
+        "state",
+        "value",
     ]);
     for (dims, measures) in &report.cells {
         for (measure, value) in measures {
@@ -282,21 +332,35 @@ pub async fn show(tx: &mut Tx, region: RegionCode, period: Period, revision: u32
             ]);
         }
     }
-    Ok(Sheet { facts: Listing::facts(facts), rows })
+    Ok(Sheet {
+        facts: Listing::facts(facts),
+        rows,
+    })
 }
 
 /// Applies `report.submitted`: revisions grow by one; the same revision again changes nothing.
-pub async fn apply_submitted(tx: &mut Tx, entry: &Entry, act: &Act, report: &Report) -> Result<(), ApplyError> {
+pub async fn apply_submitted(
+    tx: &mut Tx,
+    entry: &Entry,
+    act: &Act,
+    report: &Report,
+) -> Result<(), ApplyError> {
     let head = &report.head;
     let content = content_of(act);
-    let key = tx.query(GET).bind(head.region.to_string()).bind(head.period.to_string());
+    let key = tx
+        .query(GET)
+        .bind(head.region.to_string())
+        .bind(head.period.to_string());
     let known: Option<(i64, Vec<u8>, Vec<u8>)> = key.bind(i64::from(head.revision)).fetch_optional().await?;
     if let Some((index, _, kept)) = known {
         return if kept == content {
             Ok(())
         } else {
             Err(ApplyError::refused(
-                format!("revision {} of {} came before with other figures (entry {index})", head.revision, head.period),
+                format!(
+                    "revision {} of {} came before with other figures (entry {index})",
+                    head.revision, head.period
+                ),
                 "send the changed figures as the next revision, with the reason",
             ))
         };
@@ -304,7 +368,12 @@ pub async fn apply_submitted(tx: &mut Tx, entry: &Entry, act: &Act, report: &Rep
     let next = last(tx, head.region, head.period).await?.saturating_add(1);
     if head.revision != next {
         return Err(ApplyError::refused(
-            format!("revision {} of {} does not follow revision {}", head.revision, head.period, next - 1),
+            format!(
+                "revision {} of {} does not follow revision {}",
+                head.revision,
+                head.period,
+                next - 1
+            ),
             format!("send the report as revision {next}"),
         ));
     }
@@ -337,15 +406,28 @@ pub async fn apply_verdict(
     let refused = |text: String| ApplyError::refused(text, "the centre judges the right report");
     let not_held = || refused(format!("{submission} is no report that is held here"));
     let region = submission.node.region().ok_or_else(not_held)?;
-    let query = tx.query(AT).bind(region.to_string()).bind(submission.index as i64);
+    let query = tx
+        .query(AT)
+        .bind(region.to_string())
+        .bind(submission.index as i64);
     let row: Option<(String, i64, Vec<u8>)> = query.fetch_optional().await?;
-    let (period, revision, _) = row.filter(|row| row.2.as_slice() == submission.leaf_hash.0).ok_or_else(not_held)?;
+    let (period, revision, _) = row
+        .filter(|row| row.2.as_slice() == submission.leaf_hash.0)
+        .ok_or_else(not_held)?;
     if accepted {
         let report = read(tx, region, submission.index).await.map_err(pe::unreadable)?;
-        tx.query(SUPERSEDE).bind(region.to_string()).bind(period.clone()).execute().await?;
+        tx.query(SUPERSEDE)
+            .bind(region.to_string())
+            .bind(period.clone())
+            .execute()
+            .await?;
         cube::replace(tx, &report).await?;
     }
-    let state = if accepted { Verdict::Accept.state() } else { "rejected" };
+    let state = if accepted {
+        Verdict::Accept.state()
+    } else {
+        "rejected"
+    };
     tx.query(INSERT_VERDICT)
         .bind(region.to_string())
         .bind(period)
@@ -365,16 +447,35 @@ async fn find(tx: &mut Tx, region: RegionCode, period: Period, revision: u32) ->
         0 => last(tx, region, period).await?,
         revision => revision,
     };
-    let key = tx.query(GET).bind(region.to_string()).bind(period.to_string()).bind(i64::from(revision));
+    let key = tx
+        .query(GET)
+        .bind(region.to_string())
+        .bind(period.to_string())
+        .bind(i64::from(revision));
     let row: Option<(i64, Vec<u8>, Vec<u8>)> = key.fetch_optional().await?;
     let Some((index, leaf, _)) = row else {
-        let what = if revision == 0 { "report".into() } else { format!("revision {revision}") };
+        let what = if revision == 0 {
+            "report".into()
+        } else {
+            format!("revision {revision}")
+        };
         let text = format!("region {region} sent no {what} of {period}");
         return Err(Refusal::not_found(text, "see `report list`").into());
     };
-    let corrupt = || StoreError::Corrupt { table: "proj_report", column: "leaf", key: format!("{region} {period}") };
+    let corrupt = || StoreError::Corrupt {
+        table: "proj_report",
+        column: "leaf",
+        key: format!("{region} {period}"),
+    };
     let leaf_hash = LeafHash::from_slice(&leaf).ok_or_else(corrupt)?;
-    Ok(Received { revision, entry: EntryRef { node: NodeId::Region(region), index: index as u64, leaf_hash } })
+    Ok(Received {
+        revision,
+        entry: EntryRef {
+            node: NodeId::Region(region),
+            index: index as u64,
+            leaf_hash,
+        },
+    })
 }
 
 async fn read(tx: &mut Tx, region: RegionCode, index: u64) -> Result<Report, NodeError> {
@@ -385,12 +486,20 @@ async fn read(tx: &mut Tx, region: RegionCode, index: u64) -> Result<Report, Nod
 }
 
 async fn last(tx: &mut Tx, region: RegionCode, period: Period) -> Result<u32, StoreError> {
-    let (revision,): (i64,) = tx.query(LAST).bind(region.to_string()).bind(period.to_string()).fetch_one().await?;
+    let (revision,): (i64,) = tx
+        .query(LAST)
+        .bind(region.to_string())
+        .bind(period.to_string())
+        .fetch_one()
+        .await?;
     Ok(revision as u32)
 }
 
 async fn current(tx: &mut Tx, region: RegionCode, period: Period) -> Result<Option<(u32, u64)>, StoreError> {
-    let query = tx.query(CURRENT).bind(region.to_string()).bind(period.to_string());
+    let query = tx
+        .query(CURRENT)
+        .bind(region.to_string())
+        .bind(period.to_string());
     let row: Option<(i64, i64)> = query.fetch_optional().await?;
     Ok(row.map(|(revision, index)| (revision as u32, index as u64)))
 }
@@ -421,13 +530,44 @@ mod tests {
     fn only_a_sound_report_of_a_period_that_is_over_is_accepted() {
         assert_eq!(accept(sound()), Ok(None));
         let refused = Err(RefusalKind::Precondition);
-        assert_eq!(accept(Standing { period_end: Timestamp(1_001), ..sound() }), refused);
-        assert_eq!(accept(Standing { plan_shared: false, ..sound() }), refused);
-        assert_eq!(accept(Standing { errors: vec!["cells: wrong".into()], ..sound() }), refused);
-        assert_eq!(accept(Standing { current: Some((3, 41)), ..sound() }), refused);
+        assert_eq!(
+            accept(Standing {
+                period_end: Timestamp(1_001),
+                ..sound()
+            }),
+            refused
+        );
+        assert_eq!(
+            accept(Standing {
+                plan_shared: false,
+                ..sound()
+            }),
+            refused
+        );
+        assert_eq!(
+            accept(Standing {
+                errors: vec!["cells: wrong".into()],
+                ..sound()
+            }),
+            refused
+        );
+        assert_eq!(
+            accept(Standing {
+                current: Some((3, 41)),
+                ..sound()
+            }),
+            refused
+        );
         // A report that breaks a rule can be rejected all the same.
-        let broken = Standing { errors: vec!["cells: wrong".into()], plan_shared: false, ..sound() };
-        assert_eq!(decide(&broken, &Verdict::Reject("conteggi".into()), NOW), Ok(None));
+        let broken = Standing {
+            errors: vec!["cells: wrong".into()],
+            plan_shared: false,
+            ..sound()
+        };
+        assert_eq!(
+            decide(&broken, &Verdict::Reject("conteggi".into()), NOW),
+            Ok(None)
+        );
     }
 
     #[test]
@@ -439,7 +579,8 @@ mod tests {
         assert_eq!(accept(judged("accepted", "")), Ok(Some(41)));
         assert_eq!(accept(judged("superseded", "")), Ok(Some(41)));
         assert_eq!(accept(judged("rejected", "conteggi")), Err(RefusalKind::Conflict));
-        let reject = |standing: Standing, reasons: &str| decide(&standing, &Verdict::Reject(reasons.into()), NOW);
+        let reject =
+            |standing: Standing, reasons: &str| decide(&standing, &Verdict::Reject(reasons.into()), NOW);
         assert_eq!(reject(judged("rejected", "conteggi"), "conteggi"), Ok(Some(41)));
         assert!(reject(judged("rejected", "conteggi"), "altro").is_err());
         assert!(reject(judged("accepted", ""), "conteggi").is_err());

@@ -12,16 +12,25 @@ use raccordo_node::status::Refusal;
 pub fn text_of_people(field: &str, text: &str, needed: bool) -> Result<String, Refusal> {
     let text = text.trim();
     if needed && text.is_empty() {
-        return Err(Refusal::invalid(format!("`{field}` is empty"), "say why: the region reads it"));
+        return Err(Refusal::invalid(
+            format!("`{field}` is empty"),
+            "say why: the region reads it",
+        ));
     }
     if text.len() > NOTE_BYTES_MAX {
         return Err(Refusal::too_large(
-            format!("`{field}` has {} bytes, at most {NOTE_BYTES_MAX} are allowed", text.len()),
+            format!(
+                "`{field}` has {} bytes, at most {NOTE_BYTES_MAX} are allowed",
+                text.len()
+            ),
             "shorten it",
         ));
     }
     if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
-        return Err(Refusal::invalid(format!("`{field}` holds a control character"), "write plain text"));
+        return Err(Refusal::invalid(
+            format!("`{field}` holds a control character"),
+            "write plain text",
+        ));
     }
     if let Some(found) = personal_data::scan(text).first() {
         return Err(Refusal::invalid(
@@ -43,8 +52,14 @@ mod tests {
         assert_eq!(text_of_people("reasons", "", false).unwrap(), "");
         assert!(text_of_people("reasons", " ", true).is_err());
         let refusal = text_of_people("reasons", "scrivere a mario.rossi@example.it", true).unwrap_err();
-        assert!(refusal.text.contains("e-mail") && !refusal.text.contains("mario"), "{refusal}");
+        assert!(
+            refusal.text.contains("e-mail") && !refusal.text.contains("mario"),
+            "{refusal}"
+        );
         let long = "x".repeat(NOTE_BYTES_MAX + 1);
-        assert_eq!(text_of_people("reasons", &long, true).unwrap_err().kind, RefusalKind::TooLarge);
+        assert_eq!(
+            text_of_people("reasons", &long, true).unwrap_err().kind,
+            RefusalKind::TooLarge
+        );
     }
 }

@@ -31,8 +31,7 @@ pub(crate) const SUBMISSIONS: &str = "SELECT region, version, from_year, to_year
 pub(crate) const INSERT: &str = "INSERT INTO proj_po
     (region, version, state, reasons, plan_node, plan_idx, idx, actors, decided_us)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-pub(crate) const GET: &str =
-    "SELECT state, reasons, plan_node, plan_idx, idx, actors, decided_us FROM proj_po WHERE region = $1 AND version = $2";
+pub(crate) const GET: &str = "SELECT state, reasons, plan_node, plan_idx, idx, actors, decided_us FROM proj_po WHERE region = $1 AND version = $2";
 pub(crate) const LIST: &str = "SELECT region, version, state, reasons, idx, decided_us
     FROM proj_po ORDER BY region, version LIMIT 10000";
 pub(crate) const LAST_APPROVED: &str = "SELECT COALESCE(MAX(version), 0) FROM proj_po
@@ -78,7 +77,10 @@ pub fn may_decide(
     let standing = standing.ok_or_else(not_there)?;
     if standing.state.after(PoEvent::Decide(verdict)).is_none() {
         return Err(Refusal::precondition(
-            format!("version {version} of region {region} is {}: it is not decided about now", standing.state),
+            format!(
+                "version {version} of region {region} is {}: it is not decided about now",
+                standing.state
+            ),
             "only a submitted version is; a region answers to a decision with a new version",
         ));
     }
@@ -94,7 +96,11 @@ pub fn two_people(first: &Actor, second: &Actor, required: &[String]) -> Result<
         ));
     }
     let given = BTreeSet::from([&first.institution, &second.institution]);
-    let lacking: Vec<&str> = required.iter().filter(|code| !given.contains(code)).map(String::as_str).collect();
+    let lacking: Vec<&str> = required
+        .iter()
+        .filter(|code| !given.contains(code))
+        .map(String::as_str)
+        .collect();
     if lacking.is_empty() {
         return Ok(());
     }
@@ -124,7 +130,10 @@ pub async fn standing(tx: &mut Tx, region: RegionCode, version: u32) -> Result<O
 
 /// The version that a plan recorded now gets.
 pub async fn next_version(tx: &mut Tx, region: RegionCode) -> Result<u32, StoreError> {
-    Ok(last_submission(tx, region).await?.max(last_recorded(tx, region).await?).saturating_add(1))
+    Ok(last_submission(tx, region)
+        .await?
+        .max(last_recorded(tx, region).await?)
+        .saturating_add(1))
 }
 
 /// A decided or recorded version.
@@ -132,9 +141,18 @@ pub async fn get(tx: &mut Tx, region: RegionCode, version: u32) -> Result<Option
     type Row = (String, String, String, i64, i64, String, i64);
     let query = tx.query(GET).bind(region.to_string()).bind(i64::from(version));
     let row: Option<Row> = query.fetch_optional().await?;
-    let Some((state, reasons, node, plan_idx, idx, actors, decided_us)) = row else { return Ok(None) };
+    let Some((state, reasons, node, plan_idx, idx, actors, decided_us)) = row else {
+        return Ok(None);
+    };
     let node = node.parse().map_err(|_| corrupt("plan_node", region))?;
-    Ok(Some(Decided { state, reasons, plan: (node, plan_idx as u64), index: idx as u64, actors, decided_us }))
+    Ok(Some(Decided {
+        state,
+        reasons,
+        plan: (node, plan_idx as u64),
+        index: idx as u64,
+        actors,
+        decided_us,
+    }))
 }
 
 /// The approved plan of this version, also when a later one superseded it; none if it never was approved.
@@ -167,7 +185,11 @@ pub async fn list(tx: &mut Tx) -> Result<Listing, StoreError> {
     let mut rows: BTreeMap<(String, i64), Vec<String>> = BTreeMap::new();
     for (region, version, from, to, interventions, at) in submitted {
         let superseded = approved.get(&region).is_some_and(|last| *last > version);
-        let state = if superseded { PoState::Superseded } else { PoState::Submitted };
+        let state = if superseded {
+            PoState::Superseded
+        } else {
+            PoState::Submitted
+        };
         let row = vec![
             region.clone(),
             version.to_string(),
@@ -190,7 +212,15 @@ pub async fn list(tx: &mut Tx) -> Result<Listing, StoreError> {
         (row[2], row[6], row[7], row[8]) = (state, instant(Some(at)), index.to_string(), reasons);
     }
     let mut listing = Listing::new(&[
-        "region", "version", "state", "horizon", "interventions", "submitted_at", "decided_at", "decision", "reasons",
+        "region",
+        "version",
+        "state",
+        "horizon",
+        "interventions",
+        "submitted_at",
+        "decided_at",
+        "decision",
+        "reasons",
     ]);
     rows.into_values().for_each(|row| listing.push(row));
     Ok(listing)
@@ -199,11 +229,16 @@ pub async fn list(tx: &mut Tx) -> Result<Listing, StoreError> {
 /// One version, whole; version 0 is the latest.
 pub async fn show(tx: &mut Tx, region: RegionCode, version: u32) -> Result<Sheet, NodeError> {
     let version = match version {
-        0 => last_submission(tx, region).await?.max(last_recorded(tx, region).await?),
+        0 => last_submission(tx, region)
+            .await?
+            .max(last_recorded(tx, region).await?),
         version => version,
     };
     let standing = standing(tx, region, version).await?.ok_or_else(|| {
-        Refusal::not_found(format!("region {region} has no version {version} of its plan"), "see `po list`")
+        Refusal::not_found(
+            format!("region {region} has no version {version} of its plan"),
+            "see `po list`",
+        )
     })?;
     let decided = get(tx, region, version).await?;
     let (node, index) = match (&decided, &standing.submission) {
@@ -220,12 +255,21 @@ pub async fn show(tx: &mut Tx, region: RegionCode, version: u32) -> Result<Sheet
         ("basis", plan.basis.join("; ")),
         ("submission", format!("{node}/{index}")),
         ("decided_at", instant(decided.as_ref().map(|d| d.decided_us))),
-        ("decision", decided.as_ref().map_or(String::new(), |d| format!("hub/{}", d.index))),
+        (
+            "decision",
+            decided
+                .as_ref()
+                .map_or(String::new(), |d| format!("hub/{}", d.index)),
+        ),
         ("reasons", decided.map_or(String::new(), |d| d.reasons)),
     ]);
     let mut rows = Listing::new(&["id", "title", "level"]);
     for intervention in plan.interventions {
-        rows.push(vec![intervention.id.to_string(), intervention.title, intervention.level.to_string()]);
+        rows.push(vec![
+            intervention.id.to_string(),
+            intervention.title,
+            intervention.level.to_string(),
+        ]);
     }
     Ok(Sheet { facts, rows })
 }
@@ -237,7 +281,10 @@ pub async fn apply_submitted(tx: &mut Tx, entry: &Entry, plan: &OperationalPlan)
     let most = last.max(last_recorded(tx, plan.region).await?).saturating_add(1);
     if plan.version <= last || plan.version > most {
         return Err(ApplyError::refused(
-            format!("version {} of the plan does not follow version {last}", plan.version),
+            format!(
+                "version {} of the plan does not follow version {last}",
+                plan.version
+            ),
             format!("submit the plan as version {most}"),
         ));
     }
@@ -263,12 +310,21 @@ pub async fn apply_decision(
     verdict: PoVerdict,
     reasons: &str,
 ) -> Result<(), ApplyError> {
-    let refused = |text: String| ApplyError::refused(text, "the centre decides again on the right submission");
-    let region = submission.node.region().ok_or_else(|| refused("the decision names no region's entry".into()))?;
-    let query = tx.query(SUBMISSION_AT).bind(region.to_string()).bind(submission.index as i64);
+    let refused =
+        |text: String| ApplyError::refused(text, "the centre decides again on the right submission");
+    let region = submission
+        .node
+        .region()
+        .ok_or_else(|| refused("the decision names no region's entry".into()))?;
+    let query = tx
+        .query(SUBMISSION_AT)
+        .bind(region.to_string())
+        .bind(submission.index as i64);
     let row: Option<(i64, Vec<u8>)> = query.fetch_optional().await?;
     let Some((version, _)) = row.filter(|(_, leaf)| leaf.as_slice() == submission.leaf_hash.0) else {
-        return Err(refused(format!("{submission} is no submitted plan that is held here")));
+        return Err(refused(format!(
+            "{submission} is no submitted plan that is held here"
+        )));
     };
     let version = version as u32;
     let standing = standing(tx, region, version).await?;
@@ -281,11 +337,23 @@ pub async fn apply_decision(
 pub async fn apply_recorded(tx: &mut Tx, entry: &Entry, plan: &OperationalPlan) -> Result<(), ApplyError> {
     if standing(tx, plan.region, plan.version).await?.is_some() {
         return Err(ApplyError::refused(
-            format!("there is a version {} of region {} already", plan.version, plan.region),
+            format!(
+                "there is a version {} of region {} already",
+                plan.version, plan.region
+            ),
             "record the plan under the next version",
         ));
     }
-    store(tx, entry, plan.region, plan.version, PoState::Approved, "", (NodeId::Hub, entry.index)).await
+    store(
+        tx,
+        entry,
+        plan.region,
+        plan.version,
+        PoState::Approved,
+        "",
+        (NodeId::Hub, entry.index),
+    )
+    .await
 }
 
 async fn store(
@@ -302,12 +370,26 @@ async fn store(
         [first, second, ..] => {
             two_people(first, second, &required).map_err(|r| ApplyError::refused(r.text, r.remedy))?;
         }
-        _ => return Err(ApplyError::refused("one person decided alone", "two different people decide together")),
+        _ => {
+            return Err(ApplyError::refused(
+                "one person decided alone",
+                "two different people decide together",
+            ));
+        }
     }
     if state == PoState::Approved {
-        tx.query(SUPERSEDE).bind(region.to_string()).bind(i64::from(version)).execute().await?;
+        tx.query(SUPERSEDE)
+            .bind(region.to_string())
+            .bind(i64::from(version))
+            .execute()
+            .await?;
     }
-    let actors: Vec<String> = entry.header.actors.iter().map(|a| a.account.to_string()).collect();
+    let actors: Vec<String> = entry
+        .header
+        .actors
+        .iter()
+        .map(|a| a.account.to_string())
+        .collect();
     tx.query(INSERT)
         .bind(region.to_string())
         .bind(i64::from(version))
@@ -333,9 +415,15 @@ async fn read_plan(tx: &mut Tx, ledger: NodeId, index: u64) -> Result<Operationa
 
 /// What an entry of a ledger says; none where its body was erased.
 pub async fn read_act(tx: &mut Tx, ledger: NodeId, index: u64) -> Result<Option<Act>, NodeError> {
-    let stored = entries::get(tx, ledger, index).await?.ok_or_else(|| missing(ledger, index))?;
+    let stored = entries::get(tx, ledger, index)
+        .await?
+        .ok_or_else(|| missing(ledger, index))?;
     let entry = node::parse(stored)?;
-    let unreadable = |why: String| NodeError::Unreadable { node: ledger, index, why };
+    let unreadable = |why: String| NodeError::Unreadable {
+        node: ledger,
+        index,
+        why,
+    };
     let raccordo_model::kind::Kind::Known(kind) = entry.header.kind else {
         return Err(unreadable("its kind is not known".into()));
     };
@@ -347,35 +435,66 @@ pub async fn read_act(tx: &mut Tx, ledger: NodeId, index: u64) -> Result<Option<
 }
 
 async fn submission(tx: &mut Tx, region: RegionCode, version: u32) -> Result<Option<EntryRef>, StoreError> {
-    let query = tx.query(SUBMISSION).bind(region.to_string()).bind(i64::from(version));
+    let query = tx
+        .query(SUBMISSION)
+        .bind(region.to_string())
+        .bind(i64::from(version));
     let row: Option<(i64, Vec<u8>)> = query.fetch_optional().await?;
     let Some((index, leaf)) = row else { return Ok(None) };
     let leaf_hash = LeafHash::from_slice(&leaf).ok_or_else(|| corrupt("leaf", region))?;
-    Ok(Some(EntryRef { node: NodeId::Region(region), index: index as u64, leaf_hash }))
+    Ok(Some(EntryRef {
+        node: NodeId::Region(region),
+        index: index as u64,
+        leaf_hash,
+    }))
 }
 
 async fn last_submission(tx: &mut Tx, region: RegionCode) -> Result<u32, StoreError> {
-    let (version,): (i64,) = tx.query(LAST_SUBMISSION).bind(region.to_string()).fetch_one().await?;
+    let (version,): (i64,) = tx
+        .query(LAST_SUBMISSION)
+        .bind(region.to_string())
+        .fetch_one()
+        .await?;
     Ok(version as u32)
 }
 
 async fn last_recorded(tx: &mut Tx, region: RegionCode) -> Result<u32, StoreError> {
-    let (version,): (i64,) = tx.query(LAST_RECORDED).bind(region.to_string()).fetch_one().await?;
+    let (version,): (i64,) = tx
+        .query(LAST_RECORDED)
+        .bind(region.to_string())
+        .fetch_one()
+        .await?;
     Ok(version as u32)
 }
 
 async fn last_approved(tx: &mut Tx, region: RegionCode) -> Result<u32, StoreError> {
-    let (version,): (i64,) = tx.query(LAST_APPROVED).bind(region.to_string()).fetch_one().await?;
+    let (version,): (i64,) = tx
+        .query(LAST_APPROVED)
+        .bind(region.to_string())
+        .fetch_one()
+        .await?;
     Ok(version as u32)
 }
 
 fn state_of(text: &str, region: RegionCode) -> Result<PoState, StoreError> {
-    let states = [PoState::Approved, PoState::ChangesRequested, PoState::Rejected, PoState::Superseded];
-    states.into_iter().find(|state| state.as_str() == text).ok_or_else(|| corrupt("state", region))
+    let states = [
+        PoState::Approved,
+        PoState::ChangesRequested,
+        PoState::Rejected,
+        PoState::Superseded,
+    ];
+    states
+        .into_iter()
+        .find(|state| state.as_str() == text)
+        .ok_or_else(|| corrupt("state", region))
 }
 
 fn corrupt(column: &'static str, region: RegionCode) -> StoreError {
-    StoreError::Corrupt { table: "proj_po", column, key: region.to_string() }
+    StoreError::Corrupt {
+        table: "proj_po",
+        column,
+        key: region.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -385,33 +504,65 @@ mod tests {
     use raccordo_node::status::RefusalKind;
 
     fn person(account: u8, institution: &str) -> Actor {
-        Actor { account: AccountId([account; 16]), institution: institution.into() }
+        Actor {
+            account: AccountId([account; 16]),
+            institution: institution.into(),
+        }
     }
 
     #[test]
     fn a_decision_takes_two_people_of_the_institutions_that_must_decide() {
         let required = ["MDS".to_owned(), "DTD".to_owned()];
-        assert_eq!(two_people(&person(1, "MDS"), &person(2, "DTD"), &required), Ok(()));
-        assert_eq!(two_people(&person(2, "DTD"), &person(1, "MDS"), &required), Ok(()));
+        assert_eq!(
+            two_people(&person(1, "MDS"), &person(2, "DTD"), &required),
+            Ok(())
+        );
+        assert_eq!(
+            two_people(&person(2, "DTD"), &person(1, "MDS"), &required),
+            Ok(())
+        );
         let same = two_people(&person(1, "MDS"), &person(1, "DTD"), &required).unwrap_err();
-        assert!(same.kind == RefusalKind::Forbidden && same.text.contains("same person"), "{same}");
+        assert!(
+            same.kind == RefusalKind::Forbidden && same.text.contains("same person"),
+            "{same}"
+        );
         let alone = two_people(&person(1, "MDS"), &person(2, "MDS"), &required).unwrap_err();
         assert!(alone.text.contains("DTD must decide"), "{alone}");
         // A federation with one deciding institution still needs two people.
-        assert_eq!(two_people(&person(1, "MDS"), &person(2, "MDS"), &required[..1]), Ok(()));
+        assert_eq!(
+            two_people(&person(1, "MDS"), &person(2, "MDS"), &required[..1]),
+            Ok(())
+        );
         assert!(two_people(&person(1, "MDS"), &person(1, "MDS"), &[]).is_err());
     }
 
     #[test]
     fn only_a_submitted_version_is_decided_about() {
         let region = "090".parse().unwrap();
-        let submission =
-            EntryRef { node: NodeId::Region(region), index: 4, leaf_hash: LeafHash([1; 32]) };
-        let standing = |state| Some(Standing { state, submission: Some(submission) });
+        let submission = EntryRef {
+            node: NodeId::Region(region),
+            index: 4,
+            leaf_hash: LeafHash([1; 32]),
+        };
+        let standing = |state| {
+            Some(Standing {
+                state,
+                submission: Some(submission),
+            })
+        };
         let decide = |standing| may_decide(region, 2, standing, PoVerdict::Approved);
         assert_eq!(decide(standing(PoState::Submitted)), Ok(submission));
-        for state in [PoState::Approved, PoState::Rejected, PoState::ChangesRequested, PoState::Superseded] {
-            assert_eq!(decide(standing(state)).unwrap_err().kind, RefusalKind::Precondition, "{state}");
+        for state in [
+            PoState::Approved,
+            PoState::Rejected,
+            PoState::ChangesRequested,
+            PoState::Superseded,
+        ] {
+            assert_eq!(
+                decide(standing(state)).unwrap_err().kind,
+                RefusalKind::Precondition,
+                "{state}"
+            );
         }
         assert_eq!(decide(None).unwrap_err().kind, RefusalKind::NotFound);
     }

@@ -33,7 +33,8 @@ pub(crate) const PUT: &str = "INSERT INTO local_proposal (region, version, act, 
 pub(crate) const GET: &str =
     "SELECT act, body, account, institution FROM local_proposal WHERE region = $1 AND version = $2";
 pub(crate) const DELETE: &str = "DELETE FROM local_proposal WHERE region = $1 AND version = $2";
-pub(crate) const LIST: &str = "SELECT region, version, act, verdict, reasons, account, institution, proposed_us
+pub(crate) const LIST: &str =
+    "SELECT region, version, act, verdict, reasons, account, institution, proposed_us
     FROM local_proposal ORDER BY region, version LIMIT 10000";
 
 const DECISION: &str = "decision";
@@ -63,14 +64,35 @@ pub struct Decision {
 
 /// Proposes a decision, as the first person. A later proposal about the same version replaces this one.
 pub async fn decide(node: &Node, actor: Actor, decision: Decision) -> Result<Receipt, NodeError> {
-    let Decision { region, version, verdict, reasons } = decision;
+    let Decision {
+        region,
+        version,
+        verdict,
+        reasons,
+    } = decision;
     let reasons = text_of_people("reasons", &reasons, verdict != PoVerdict::Approved)?;
     let mut tx = node.db.read().await?;
     let standing = po::standing(&mut tx, region, version).await?;
     drop(tx);
     let submission = may_decide(region, version, standing, verdict)?;
-    let proposed = Proposal { act: Act::PoDecision { submission, verdict, reasons: reasons.clone() }, first: actor };
-    keep(node, region, version, proposed, verdict_it(verdict), reasons, Some(submission)).await
+    let proposed = Proposal {
+        act: Act::PoDecision {
+            submission,
+            verdict,
+            reasons: reasons.clone(),
+        },
+        first: actor,
+    };
+    keep(
+        node,
+        region,
+        version,
+        proposed,
+        verdict_it(verdict),
+        reasons,
+        Some(submission),
+    )
+    .await
 }
 
 /// Proposes to take in a plan that was approved before the system existed, as the first person.
@@ -88,20 +110,41 @@ pub async fn record(
         .map_err(|e| Refusal::invalid(e, "correct the document where it is named"))?;
     let region = found.region;
     let mut plan = found.operational_plan.ok_or_else(|| {
-        Refusal::invalid(format!("{file}: operational_plan: missing"), "add the section with the plan")
+        Refusal::invalid(
+            format!("{file}: operational_plan: missing"),
+            "add the section with the plan",
+        )
     })?;
     if let Some(finding) = plan.personal_data().first() {
         return Err(Refusal::invalid(format!("{file}: {finding}"), "delete it from the document").into());
     }
-    let approved: PartialDate =
-        approved.parse().map_err(|e| Refusal::invalid(e, "write the date of the approval as far as it is known"))?;
+    let approved: PartialDate = approved
+        .parse()
+        .map_err(|e| Refusal::invalid(e, "write the date of the approval as far as it is known"))?;
     let act_number = text_of_people("act", act_number, true)?;
     let document = text_of_people("document", document, true)?;
     plan.version = po::next_version(&mut tx, region).await?;
     let version = plan.version;
-    let proposed = Proposal { act: Act::PoRecorded { plan, approved, act_number, document }, first: actor };
+    let proposed = Proposal {
+        act: Act::PoRecorded {
+            plan,
+            approved,
+            act_number,
+            document,
+        },
+        first: actor,
+    };
     drop(tx);
-    keep(node, region, version, proposed, "registrazione", String::new(), None).await
+    keep(
+        node,
+        region,
+        version,
+        proposed,
+        "registrazione",
+        String::new(),
+        None,
+    )
+    .await
 }
 
 async fn keep(
@@ -116,9 +159,14 @@ async fn keep(
     let about = about(region)?;
     let mut tx = node.db.write().await?;
     let text = |what: &str| {
-        format!("{what}: {verdict} della versione {version} del PO della regione {region}; serve la conferma di una seconda persona.")
+        format!(
+            "{what}: {verdict} della versione {version} del PO della regione {region}; serve la conferma di una seconda persona."
+        )
     };
-    if let Some(kept) = get(&mut tx, region, version).await?.filter(|kept| kept.act == proposed.act) {
+    if let Some(kept) = get(&mut tx, region, version)
+        .await?
+        .filter(|kept| kept.act == proposed.act)
+    {
         if kept.first.account == proposed.first.account {
             return Receipt::kept(&mut tx, &about, text("Già proposto"), true).await;
         }
@@ -149,7 +197,12 @@ async fn keep(
 }
 
 /// Confirms what another person proposed, and appends the entry that names both.
-pub async fn confirm(node: &Node, second: Actor, region: RegionCode, version: u32) -> Result<Receipt, NodeError> {
+pub async fn confirm(
+    node: &Node,
+    second: Actor,
+    region: RegionCode,
+    version: u32,
+) -> Result<Receipt, NodeError> {
     let about = about(region)?;
     let mut act = node.act().await?;
     let Some(proposal) = get(act.tx(), region, version).await? else {
@@ -159,14 +212,27 @@ pub async fn confirm(node: &Node, second: Actor, region: RegionCode, version: u3
     two_people(&proposal.first, &second, &required)?;
     let text = match &proposal.act {
         Act::PoDecision { verdict, .. } => {
-            format!("Versione {version} del PO della regione {region}: {}.", verdict_it(*verdict))
+            format!(
+                "Versione {version} del PO della regione {region}: {}.",
+                verdict_it(*verdict)
+            )
         }
         _ => format!("PO della regione {region} registrato come approvato, versione {version}."),
     };
     // What was proposed may have been overtaken: the projection holds the act against the state of now.
-    let draft = Draft::new(proposal.act, about.clone(), Scope::region(region), vec![proposal.first, second]);
+    let draft = Draft::new(
+        proposal.act,
+        about.clone(),
+        Scope::region(region),
+        vec![proposal.first, second],
+    );
     let entry = act.append(draft).await?;
-    act.tx().query(DELETE).bind(region.to_string()).bind(i64::from(version)).execute().await?;
+    act.tx()
+        .query(DELETE)
+        .bind(region.to_string())
+        .bind(i64::from(version))
+        .execute()
+        .await?;
     let committed = act.commit().await?;
     Ok(Receipt::done(entry, &committed, &about, text))
 }
@@ -179,7 +245,11 @@ async fn already_confirmed(
     about: &Subject,
 ) -> Result<Receipt, NodeError> {
     let decided = po::get(tx, region, version).await?;
-    match decided.filter(|d| d.actors.split(' ').any(|account| account == person.account.to_string())) {
+    match decided.filter(|d| {
+        d.actors
+            .split(' ')
+            .any(|account| account == person.account.to_string())
+    }) {
         Some(decided) => {
             let text = format!("Versione {version} del PO della regione {region}: già decisa.");
             Receipt::repeated(tx, decided.index, about, text).await
@@ -197,11 +267,27 @@ pub async fn list(tx: &mut Tx) -> Result<Listing, StoreError> {
     type Row = (String, i64, String, String, String, String, String, i64);
     let rows: Vec<Row> = tx.query(LIST).fetch_all().await?;
     let mut listing = Listing::new(&[
-        "region", "version", "kind", "verdict", "reasons", "account", "institution", "recorded_at",
+        "region",
+        "version",
+        "kind",
+        "verdict",
+        "reasons",
+        "account",
+        "institution",
+        "recorded_at",
     ]);
     for (region, version, act, verdict, reasons, account, institution, at) in rows {
         let version = version.to_string();
-        listing.push(vec![region, version, act, verdict, reasons, account, institution, instant(Some(at))]);
+        listing.push(vec![
+            region,
+            version,
+            act,
+            verdict,
+            reasons,
+            account,
+            institution,
+            instant(Some(at)),
+        ]);
     }
     Ok(listing)
 }
@@ -210,16 +296,25 @@ async fn get(tx: &mut Tx, region: RegionCode, version: u32) -> Result<Option<Pro
     type Row = (String, Vec<u8>, String, String);
     let query = tx.query(GET).bind(region.to_string()).bind(i64::from(version));
     let row: Option<Row> = query.fetch_optional().await?;
-    let Some((act, body, account, institution)) = row else { return Ok(None) };
+    let Some((act, body, account, institution)) = row else {
+        return Ok(None);
+    };
     let corrupt = |column| StoreError::Corrupt {
         table: "local_proposal",
         column,
         key: format!("{region}/{version}"),
     };
-    let kind = if act == DECISION { KnownKind::PoDecision } else { KnownKind::PoRecorded };
+    let kind = if act == DECISION {
+        KnownKind::PoDecision
+    } else {
+        KnownKind::PoRecorded
+    };
     Ok(Some(Proposal {
         act: Act::decode(kind, &body).map_err(|_| corrupt("body"))?,
-        first: Actor { account: account.parse().map_err(|_| corrupt("account"))?, institution },
+        first: Actor {
+            account: account.parse().map_err(|_| corrupt("account"))?,
+            institution,
+        },
     }))
 }
 

@@ -1,5 +1,7 @@
 //! The content lane over real TLS: who gets what, and that what was cut goes on.
 
+#![allow(clippy::unwrap_used, reason = "in a test a failed `unwrap` is a failed test")]
+
 mod kit;
 #[path = "kit/lane.rs"]
 mod lane;

@@ -39,6 +39,8 @@ async fn tokens_that_are_none_open_nothing() -> Result<()> {
     let hub = TestHub::start(folder.path(), "2023-09-01T08:00:00Z")?;
     let spoke = hub.spoke(folder.path(), "090")?;
     let publisher = hub.person("Editrice", "MDS", &["publisher"])?;
+    let observer = hub.person("Lettrice", "MDS", &["observer"])?;
+    let spokes = Person { account: String::new(), token_file: spoke.data.join("admin.token") };
     level(&hub, &[&spoke]).await?;
     let mut before = Before::of(&[&hub.data, &spoke.data]).await?;
     let secret = fs::read_to_string(&publisher.token_file)?;
@@ -67,8 +69,9 @@ async fn tokens_that_are_none_open_nothing() -> Result<()> {
     let at_spoke = ["whoami", "--token-file", text(&admin.token_file)?];
     before.refused("the Hub's token at a Spoke", spoke.run(&at_spoke)?, 4, &["token"]).await?;
     before.refused("a role that it lacks", hub.run_as(&publisher, &["account", "list"])?, 4, &["administrator"]).await?;
-    let gdl = gdl(&hub, Some(&publisher))?;
-    before.refused("a reader without the role", gdl, 4, &["observer"]).await?;
+    let accept = ["report", "accept", "090", "2023-09"];
+    before.refused("a reader who judges", hub.run_as(&observer, &accept)?, 4, &["reviewer"]).await?;
+    before.refused("a Spoke's token at the GdL", gdl(&hub, Some(&spokes))?, 4, &["token"]).await?;
 
     fs::set_permissions(&publisher.token_file, fs::Permissions::from_mode(0o644))?;
     before.refused("a file that others read", hub.run_as(&publisher, &["whoami"])?, 4, &["chmod 600", "0644"]).await?;

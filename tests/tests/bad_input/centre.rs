@@ -80,7 +80,7 @@ async fn code_lists(centre: &Centre) -> Result<()> {
     publish("rotte.yaml", "version: 2\nclusters: [\n".into(), 1, &["rotte.yaml"]).await?;
     publish("vuote.yaml", String::new(), 1, &["vuote.yaml"]).await?;
     let misspelt = CODES.replacen("constraints:", "constrains:", 1);
-    publish("campo.yaml", misspelt, 1, &["campo.yaml:", "constrains"]).await?;
+    publish("campo.yaml", misspelt, 1, &["campo.yaml:", "constraints"]).await?;
     let twice = CODES.replacen("{ code: POLICY,", "{ code: ACCESS,", 1).replacen("version: 1", "version: 2", 1);
     publish("doppie.yaml", twice, 1, &["doppie.yaml:", "ACCESS"]).await?;
     let other = CODES.replacen("Integrazione", "Altro", 1);

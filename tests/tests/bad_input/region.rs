@@ -185,6 +185,8 @@ async fn outcomes(region: &Region) -> Result<()> {
 }
 
 async fn months(region: &Region) -> Result<()> {
+    region.hub.run(&["clock", "set", "2023-09-30T08:00:00Z"])?.ok()?;
+    region.spoke.clock("2023-09-30T08:00:00Z")?;
     region.refused(&["report", "close", "2023-09"], 5, &["2023-09"]).await?;
     region.refused(&["report", "close", "settembre"], 1, &["settembre"]).await?;
     region.refused(&["report", "close", "2022-09"], 5, &["2022"]).await?;
