@@ -100,8 +100,9 @@ pub async fn serve(hub: Hub, shutdown: Shutdown, ready: impl FnOnce(&Listening))
     });
     tasks.spawn("measure", measure(hub.clone(), tls, counted, shutdown.clone()));
 
+    let signalled = shutdown.on_signals()?;
     ready(&listening);
-    shutdown.on_signals().await?;
+    signalled.await;
     tasks.drain(DRAIN).await;
     node.db.close().await;
     Ok(())

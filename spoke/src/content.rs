@@ -40,7 +40,7 @@ pub trait Fetcher: Send + Sync + 'static {
     fn fetch(&self, entitlement: EntryRef, manifest: ManifestDigest) -> BoxFuture<'_, Result<(), String>>;
 }
 
-/// What is to be done.
+/// What is to be done; from [`look`], `announce` was done.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Decision {
     /// To be announced, in one entry.
@@ -94,7 +94,7 @@ pub fn root(data: &Path) -> PathBuf {
     data.join("content")
 }
 
-/// Looks once: announces what was reached, and says what else is to be done.
+/// Looks once: announces what was reached, and says what that was and what else is to be done.
 pub async fn look(node: &Node, store: &Installation) -> Result<Decision, NodeError> {
     let installed = installed(store).await?;
     let (kits, in_use, now) = {
@@ -107,9 +107,9 @@ pub async fn look(node: &Node, store: &Installation) -> Result<Decision, NodeErr
             now,
         )
     };
-    let mut decision = decide(&kits, &installed, &in_use, now);
+    let decision = decide(&kits, &installed, &in_use, now);
     if !decision.announce.is_empty() {
-        announce(node, std::mem::take(&mut decision.announce)).await?;
+        announce(node, decision.announce.clone()).await?;
     }
     Ok(decision)
 }
@@ -149,6 +149,7 @@ pub async fn keep(
         match look(&node, &store).await {
             Err(error) => tracing::warn!(%error, "the content was not looked after"),
             Ok(decision) => {
+                let news = !decision.announce.is_empty();
                 remove(&store, decision.remove).await;
                 let now = Instant::now();
                 let due = |manifest: &ManifestDigest| failures.get(manifest).map_or(now, |(_, at)| *at);
@@ -168,6 +169,10 @@ pub async fn keep(
                 }
                 if fetching.is_some() {
                     wait = LOOK_EVERY;
+                }
+                if news {
+                    // What was told may have let something else follow: bytes that may go now.
+                    wait = Duration::ZERO;
                 }
             }
         }

@@ -123,8 +123,9 @@ pub async fn serve(spoke: Spoke, shutdown: Shutdown, ready: impl FnOnce(&Listeni
         ),
     );
 
+    let signalled = shutdown.on_signals()?;
     ready(&listening);
-    shutdown.on_signals().await?;
+    signalled.await;
     tasks.drain(DRAIN).await;
     node.db.close().await;
     Ok(())

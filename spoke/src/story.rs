@@ -451,6 +451,8 @@ async fn phases(world: &World) {
         refused(adopt(KitAdoption::Localised).await),
         RefusalKind::Precondition
     );
+    let told = content::look(&world.spoke, &store).await.unwrap().announce;
+    assert_eq!(told.len(), 1);
     assert!(
         content::look(&world.spoke, &store)
             .await

@@ -154,7 +154,9 @@ def region_rows(folder, region, period):
             parts[cluster, area][measure].append(value)
     rows = {}
     for margin, measures in parts.items():
-        row = {measure: protect(add(values)) for measure, values in measures.items()}
+        row = {measure: add(values) for measure, values in measures.items()}
+        # An edition is an announced event, not a person.
+        row = {measure: value if measure == "editions" else protect(value) for measure, value in row.items()}
         row[DISTINCT] = protect(cell(len(trained[margin])))
         if row["completed"] == SUPPRESSED:
             row["minutes_delivered"] = SUPPRESSED
@@ -222,7 +224,8 @@ def compare(folder, path):
     for row in told:
         if row["region"] == ALL:
             continue
-        if row["freshness"] == "missing":
+        # Silent this month: no report at all, or only an earlier one, whose figures are in no total.
+        if row["freshness"] == "missing" or (row["freshness"], row["state"]) == ("stale", "missing"):
             silent.append(row)
         else:
             periods[row["region"]] = row["period"]
@@ -232,7 +235,7 @@ def compare(folder, path):
     (period,) = period
     confirmed = sorted(region for region, of in periods.items() if of == period)
     expected = consolidated(folder, periods, confirmed)
-    # A region without any accepted report says so, once, and has no figures.
+    # A region without an accepted report of the month says so, once, and has no figures.
     expected.update({(row["region"], ALL, ALL, DISTINCT): (MISSING, None) for row in silent})
     differences = list(differences_of(told, expected))
 
@@ -247,8 +250,8 @@ def compare(folder, path):
     states = defaultdict(int)
     for value, _ in expected.values():
         states[value[0]] += 1
-    print(f"{path}: period {period}, {len(confirmed)} regions confirmed, {len(periods) - len(confirmed)} stale, "
-          f"{len({row['region'] for row in silent})} missing; {len(told)} cells compared: "
+    print(f"{path}: period {period}, {len(confirmed)} regions confirmed, {len(periods) - len(confirmed)} behind, "
+          f"{len({row['region'] for row in silent})} silent; {len(told)} cells compared: "
           + ", ".join(f"{state} {number}" for state, number in sorted(states.items())))
     for line in differences[:SHOWN_DIFFERENCES]:
         print(f"FAILED {path}: {line}")

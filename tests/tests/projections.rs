@@ -195,12 +195,17 @@ async fn nothing_is_empty(node: &Node) {
 }
 
 async fn act(node: &Node, subject: &str, scope: Scope, act: Act) -> EntryRef {
-    let actor = |n| Actor {
+    let actor = |n, institution: &str| Actor {
         account: AccountId([n; 16]),
-        institution: "MDS".into(),
+        institution: institution.into(),
     };
     let mut acting = node.act().await.unwrap();
-    let mut draft = Draft::new(act, subject.parse().unwrap(), scope, vec![actor(7), actor(8)]);
+    let mut draft = Draft::new(
+        act,
+        subject.parse().unwrap(),
+        scope,
+        vec![actor(7, "MDS"), actor(8, "DTD")],
+    );
     if let Payload::Act(Act::KitPublished(kit)) = &draft.payload {
         draft.content = vec![kit.manifest];
     }

@@ -63,6 +63,8 @@ struct Course {
     kit: bool,
     /// Minutes where the plan does not say.
     minutes: Option<u32>,
+    /// A month (from 0) whose editions are put off: people are enrolled, nobody begins.
+    put_off: Option<usize>,
     /// A month (from 0), a day and a number of people that the plan fixes.
     fixed: Option<(usize, i8, usize)>,
 }
@@ -177,7 +179,7 @@ impl Story {
             .start
             .saturating_sub((random.below(10) as i32).days())
             .max(first);
-        let started = random.percent(95).then(|| {
+        let started = (plan.put_off != Some(run.month) && random.percent(95)).then(|| {
             let wait = if plan.days > 0 { random.below(5) as i32 } else { 0 };
             run.start.saturating_add(wait.days())
         });
@@ -332,6 +334,7 @@ fn courses(region: &Region) -> Vec<Course> {
         test: false,
         kit: false,
         minutes: None,
+        put_off: None,
         fixed: None,
     };
     let online = |number, share| Course {
@@ -353,6 +356,7 @@ fn courses(region: &Region) -> Vec<Course> {
             online(3, 70),
             Course {
                 minutes: Some(120),
+                put_off: Some(0),
                 ..course(4, &["C1"], 15, 20, 0)
             },
         ];
@@ -380,7 +384,8 @@ pub(crate) fn intervention(region: &Region, number: usize) -> String {
 
 /// A profession within the targets, as frequent as a region's staff would have it, more or less.
 fn profession(region: &Region, targets: &[&str], random: &mut Random) -> String {
-    if random.percent(1) {
+    // Some regions do not know every learner's profession.
+    if region.code.as_str().ends_with("50") && random.percent(4) {
         return raccordo_model::code::UNSPECIFIED.into();
     }
     let doctors = (region.mmg + region.pls) as usize;

@@ -16,7 +16,8 @@
 //! # 2. Protection of a base row: [`protect`]
 //! A base row is (region, cluster, area). In it, independently of all other rows:
 //!
-//! 1. every number *n* with 0 < *n* < 3 becomes suppressed (`editions` too: one rule for all);
+//! 1. every number *n* with 0 < *n* < 3 becomes suppressed, except in `editions`: an edition is an
+//!    event that was announced, not a person;
 //! 2. if `completed` is suppressed after that, `minutes_delivered` becomes suppressed: minutes
 //!    divided by the length of the course would give it back;
 //! 3. if `completed` is suppressed, `passed` and `ecm_credited` that are numbers cannot occur (they
@@ -125,8 +126,10 @@ pub fn sum(parts: &[CellValue]) -> CellValue {
 
 /// Protects a base row for readers outside the national team; section 2.
 pub fn protect(measures: &mut Measures) {
-    for value in measures.values_mut() {
-        *value = protected(*value);
+    for (measure, value) in measures.iter_mut() {
+        if *measure != Measure::Editions {
+            *value = protected(*value);
+        }
     }
     if measures.get(&Measure::Completed) == Some(&CellValue::Suppressed)
         && let Some(minutes) = measures.get_mut(&Measure::MinutesDelivered)

@@ -41,16 +41,20 @@ impl Shutdown {
         let _ = receiver.wait_for(|started| *started).await;
     }
 
-    /// Gives the signal at SIGTERM or SIGINT; returns after that, or when it was given otherwise.
-    pub async fn on_signals(&self) -> io::Result<()> {
+    /// Listens for SIGTERM and SIGINT from now on; the future gives the signal at the first of them, and
+    /// ends after that or when it was given otherwise. To be called before the node says that it is
+    /// ready: until then a signal ends the process without draining.
+    pub fn on_signals(&self) -> io::Result<impl Future<Output = ()> + use<>> {
         let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        tokio::select! {
-            _ = term.recv() => tracing::info!("SIGTERM: shutting down"),
-            _ = int.recv() => tracing::info!("SIGINT: shutting down"),
-            () = self.wait() => {}
-        }
-        self.start();
-        Ok(())
+        let shutdown = self.clone();
+        Ok(async move {
+            tokio::select! {
+                _ = term.recv() => tracing::info!("SIGTERM: shutting down"),
+                _ = int.recv() => tracing::info!("SIGINT: shutting down"),
+                () = shutdown.wait() => {}
+            }
+            shutdown.start();
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
 };
 use clap::{Args, Subcommand};
 use raccordo_cli::{
-    exit::Exit,
+    exit::{Exit, Failure},
     output::{Cell, Table, note, print_data},
 };
 use raccordo_node::{
@@ -139,7 +139,9 @@ async fn open(common: &Common) -> anyhow::Result<Spoke> {
 /// `rebuild`
 pub(super) async fn rebuild(common: &Common) -> anyhow::Result<Exit> {
     let spoke = open(common).await?;
-    let _lock = spoke.lock()?;
+    let _lock = spoke
+        .lock()
+        .map_err(|e| Failure::new(Exit::Conflict, e.to_string()).remedy("fermare il nodo, poi riprovare"))?;
     let rebuilt = rebuilding::rebuild(&spoke.node).await?;
     spoke.node.db.close().await;
     let same = rebuilt.before == rebuilt.after;

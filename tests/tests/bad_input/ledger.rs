@@ -2,12 +2,13 @@
 //! or refused by the Hub, with a reason that reaches the region; the rest goes on.
 
 use super::{
-    peer::Region,
+    peer::{Region, Writing},
     state::{Before, number, size},
     wire::{joined, opened},
 };
 use anyhow::{Result, ensure};
 use raccordo_model::{
+    kind::Criticality,
     measure::{CellValue, Measure},
     plan_file::PlanFile,
     report::{Dims, Report, ReportHead},
@@ -15,6 +16,7 @@ use raccordo_model::{
 };
 use raccordo_proto::{
     body::Act,
+    entry::encode_header,
     wire::{Nack, RetryClass},
 };
 use raccordo_tests::federation::TestHub;
@@ -68,6 +70,17 @@ async fn signed_entries_that_break_a_rule_are_held_with_a_reason() -> Result<()>
     ensure!(nacks.iter().all(|n| n.code == "invalid_body"), "{nacks:?}");
     one(nacks, "no body", &[])?;
 
+    // A kind that nobody knows: passed over where it may be, held where it must not be.
+    let mut header = region.header("altro/1", "x.unknown".parse()?)?;
+    header.criticality = Criticality::Optional;
+    let entry = Writing { header: encode_header(&header), body: b"?".to_vec() };
+    ensure!(region.append(&[entry]).await?.nacks()?.is_empty(), "an optional kind is passed over");
+    header.criticality = Criticality::Critical;
+    let entry = Writing { header: encode_header(&header), body: b"?".to_vec() };
+    let nacks = region.append(&[entry]).await?.nacks()?;
+    let told = nacks.iter().map(|n| (n.code.as_str(), n.retry)).collect::<Vec<_>>();
+    ensure!(told == [("unknown_kind", RetryClass::AfterUpgrade as i32)], "{nacks:?}");
+
     // A PE on a PO that is not approved; the PO itself is sound and goes on.
     let entry = region.entry("po/140", &Act::PoSubmitted(po.clone()))?;
     ensure!(region.append(&[entry]).await?.nacks()?.is_empty(), "a sound plan is taken");
@@ -78,7 +91,7 @@ async fn signed_entries_that_break_a_rule_are_held_with_a_reason() -> Result<()>
     }
     let entry = region.entry("pe/140/2024", &Act::PeShared(early))?;
     one(region.append(&[entry]).await?.nacks()?, "a PE too early", &["not approved"])?;
-    ensure!(quarantined(&hub).await? == 5, "each is in quarantine, and nothing else");
+    ensure!(quarantined(&hub).await? == 6, "each is in quarantine, and nothing else");
     let shown = hub.run(&["sync", "status", "-o", "json"])?.ok()?.json()?["quarantine"].to_string();
     ensure!(shown.contains("not approved") && shown.contains("invalid_body"), "{shown}");
 

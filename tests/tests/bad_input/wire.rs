@@ -1,7 +1,7 @@
 //! Malformed and oversized messages on both ports; frames that break the protocol; content of others.
 
 use super::{
-    peer::{Outcome, Region, Session},
+    peer::{Region, Session},
     raw,
     state::{Before, size},
 };
@@ -12,7 +12,7 @@ use raccordo_node::status::remedy_of;
 use raccordo_proto::{
     body::Act,
     wire::{
-        Entitlement, FetchRequest, FetchResponse, GoodbyeCode, JoinRequest, SessionRequest, WhoAmIRequest,
+        Cosigned, Entitlement, FetchRequest, FetchResponse, GoodbyeCode, JoinRequest, SessionRequest, Stored, WhoAmIRequest,
         content_service_client::ContentServiceClient, enrolment_service_client::EnrolmentServiceClient, frame::Step,
         node_service_client::NodeServiceClient,
     },
@@ -77,18 +77,25 @@ async fn frames_that_break_the_protocol_end_the_session_and_change_nothing() -> 
     let folder = tempfile::tempdir()?;
     let hub = TestHub::start(folder.path(), "2023-09-01T08:00:00Z")?;
     let mut region = joined(&hub, folder.path(), "020")?;
-    let _other = joined(&hub, folder.path(), "140")?;
+    let mut other = joined(&hub, folder.path(), "140")?;
     let before = Before::of(&[&hub.data]).await?;
     handshakes(&region, &before).await?;
     frames(&mut region, &before).await?;
     messages(&region, &before).await?;
     ensure!(size(&hub.data, "020").await? == 0, "nothing of all that was stored");
 
-    // The same region, in order, is welcome.
+    // The same region, in order, is welcome; what the Hub holds already changes nothing.
     let opened = opened(&region, "020")?;
+    let again = region.batch(&[region.entry("region/020", &opened)?])?.0;
     ensure!(region.append(&[region.entry("region/020", &opened)?]).await?.nacks()?.is_empty());
     ensure!(size(&hub.data, "020").await? == 1);
-    undecodable(&mut region, &hub).await
+    let before = Before::of(&[&hub.data]).await?;
+    let mut session = region.session().await?;
+    session.send(Step::Batch(again)).await?;
+    while !matches!(session.next().await?, Ok(Step::Stored(Stored { size: 1, .. }))) {}
+    before.unchanged("a batch that came before").await?;
+    undecodable(&mut region, &hub).await?;
+    clones(&mut other, &hub).await
 }
 
 pub(crate) fn opened(region: &Region, code: &str) -> Result<Act> {
@@ -163,33 +170,46 @@ async fn frames(region: &mut Region, before: &Before) -> Result<()> {
         ensure!(code == GoodbyeCode::Protocol && words.contains(says), "{what}: {code:?} {words}");
         before.unchanged(what).await?;
     }
-    let mut session = region.session().await?;
-    session.send(Step::Hello(region.hello())).await?;
-    let (code, words) = session.end().await?.goodbye()?;
-    ensure!(code == GoodbyeCode::Protocol, "a second Hello: {code:?} {words}");
-    before.unchanged("a second Hello").await
-}
-
-async fn messages(region: &Region, before: &Before) -> Result<()> {
-    let mut session = Session::open(&region.channel).await?;
-    session.message(SessionRequest { frame: None }).await?;
-    ensure!(!matches!(session.end().await?, Outcome::Stored(_)), "an empty frame ends the session");
-    before.unchanged("an empty frame").await?;
-    for (what, bytes) in [("no protobuf", NOT_PROTOBUF.to_vec()), ("a message over 1 MiB", vec![0; 1_024 * 1_024 + 1])] {
-        let path = "/raccordo.v1.ExchangeService/Session";
-        let ended = match raw::stream(region.channel.clone(), path, stream::iter([bytes])).await {
-            Ok(mut answers) => answers.message().await,
-            Err(status) => Err(status),
-        };
-        ensure!(!matches!(ended, Ok(Some(ref bytes)) if !is_goodbye(bytes)), "{what}: {ended:?}");
+    let answers = [
+        ("a second Hello", Step::Hello(region.hello()), "out of turn"),
+        ("an answer to nothing", Step::Stored(Stored { node: "hub".into(), size: 9_999 }), "not sent"),
+        (
+            "a cosignature of what was never signed",
+            Step::Cosigned(Cosigned { node: "hub".into(), size: 9_999, line: "— x y".into() }),
+            "signed nothing",
+        ),
+    ];
+    for (what, step, says) in answers {
+        let mut session = region.session().await?;
+        session.send(step).await?;
+        let (code, words) = session.end().await?.goodbye()?;
+        ensure!(code == GoodbyeCode::Protocol && words.contains(says), "{what}: {code:?} {words}");
         before.unchanged(what).await?;
     }
     Ok(())
 }
 
-/// Whether the bytes are a message with a Goodbye (field 9 of the frame in field 1).
-fn is_goodbye(message: &[u8]) -> bool {
-    message.first() == Some(&0x0a) && message.contains(&0x4a)
+async fn messages(region: &Region, before: &Before) -> Result<()> {
+    let mut session = Session::open(&region.channel).await?;
+    session.message(SessionRequest { frame: None }).await?;
+    let (code, words) = session.end().await?.goodbye()?;
+    ensure!(code == GoodbyeCode::Protocol && words.contains("empty frame"), "an empty frame: {code:?} {words}");
+    before.unchanged("an empty frame").await?;
+
+    let mut hello = region.hello();
+    hello.build = "x".repeat(1_024 * 1_024);
+    let mut session = Session::open(&region.channel).await?;
+    session.send(Step::Hello(hello)).await?;
+    let (code, words) = session.end().await?.goodbye()?;
+    ensure!(code == GoodbyeCode::Protocol && words.contains("too large"), "over 1 MiB: {code:?} {words}");
+    before.unchanged("a message over 1 MiB").await?;
+
+    let path = "/raccordo.v1.ExchangeService/Session";
+    let mut answers = raw::stream(region.channel.clone(), path, stream::iter([NOT_PROTOBUF.to_vec()])).await?;
+    let answer = answers.message().await?.context("a farewell")?;
+    let words = String::from_utf8_lossy(&answer);
+    ensure!(words.contains("no frame") && words.contains("decode"), "no protobuf: {words}");
+    before.unchanged("no protobuf").await
 }
 
 /// A signed entry whose header cannot be read: verification fails, the region is fenced with the evidence, and
@@ -211,6 +231,22 @@ async fn undecodable(region: &mut Region, hub: &TestHub) -> Result<()> {
     let (code, words) = session.end().await?.goodbye()?;
     ensure!(code == GoodbyeCode::Fenced && words.contains("person"), "{code:?} {words}");
     hub.run(&["region", "list"])?.ok().map(drop)
+}
+
+/// An epoch that nobody issued: a copied disk. The pair is fenced, the ledgers stay as they are.
+async fn clones(region: &mut Region, hub: &TestHub) -> Result<()> {
+    drop(region.session().await?);
+    let held = (size(&hub.data, "hub").await?, size(&hub.data, "140").await?);
+    let mut hello = region.hello();
+    hello.epoch = 77;
+    let mut session = Session::open(&region.channel).await?;
+    session.send(Step::Hello(hello)).await?;
+    let (code, words) = session.end().await?.goodbye()?;
+    ensure!(code == GoodbyeCode::Epoch && words.contains("77"), "{code:?} {words}");
+    ensure!(held == (size(&hub.data, "hub").await?, size(&hub.data, "140").await?));
+    let fences = hub.run(&["sync", "status", "-o", "json"])?.ok()?.json()?["fences"].to_string();
+    ensure!(fences.contains("140"), "the fence is shown: {fences}");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -246,7 +282,7 @@ async fn content_is_served_to_those_entitled_and_as_published_only() -> Result<(
         ("another manifest", ask(at("hub", index), &[7; 32], none.clone()), &denied, "does not name the manifest"),
         ("a foreign chunk", ask(at("hub", index), &manifest, vec![vec![7; 32]]), &denied, "is not of the manifest"),
         ("no digest", ask(at("hub", index), &[7; 3], none.clone()), &[Code::InvalidArgument], "32 bytes"),
-        ("no entitlement", ask(None, &manifest, none), &[Code::InvalidArgument], "entitlement"),
+        ("no entitlement", ask(None, &manifest, none), &[Code::InvalidArgument], "Entitlement"),
         (
             "513 chunks",
             ask(at("hub", index), &manifest, vec![vec![7; 32]; 513]),
@@ -256,7 +292,7 @@ async fn content_is_served_to_those_entitled_and_as_published_only() -> Result<(
     ] {
         let got = first(client.fetch(request).await).await;
         let remedy = got.as_ref().err().map(remedy_of).unwrap_or_default();
-        before.status(what, got, codes, &[]).await.with_context(|| says.to_owned())?;
+        before.status(what, got, codes, &[says]).await?;
         ensure!(!remedy.is_empty(), "{what}: no remedy");
     }
     let piece = first(client.fetch(ask(at("hub", index), &manifest, Vec::new())).await).await?;

@@ -24,9 +24,12 @@ pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), IdentityError> 
         path: path.into(),
         source,
     };
-    let folder = path
-        .parent()
-        .ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
+    let folder = match path.parent() {
+        // A bare name stands in the working folder.
+        Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+        Some(folder) => folder,
+        None => return Err(failed(io::ErrorKind::InvalidInput.into())),
+    };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = folder.join(format!(".{name}.new"));
     // A rest of an earlier crash.

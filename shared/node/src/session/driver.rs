@@ -86,7 +86,13 @@ pub async fn run(
         tokio::select! {
             frame = inbound.next() => match frame {
                 Some(Ok(step)) => machine.handle(Event::Frame(step)),
-                Some(Err(why)) => return End::Cut(why),
+                Some(Err(why)) => {
+                    // Heard where the stream still stands: a message that is none, or over its bound.
+                    let text = format!("what came is no frame: {}", why.chars().take(300).collect::<String>());
+                    driver.send(Step::Goodbye(goodbye(
+                        GoodbyeCode::Protocol, &text, "compare the two programs' versions")));
+                    return End::Cut(why);
+                }
                 None => return End::Cut("the stream ended".into()),
             },
             grown = growth.changed() => if grown.is_ok() {
