@@ -40,7 +40,7 @@ impl Entitlements for Everyone {
 const REPEATED_MAX: u64 = 16 * MIB;
 
 /// A number of bytes in the middle of a request near half of the tree. A cut between two requests costs
-/// nothing: the connection is made again and the fetch does not even notice.
+/// nothing: the connection is made again, and the fetch may not even notice.
 fn within_a_request(manifest: &Manifest) -> u64 {
     let chunks: Vec<_> = manifest.chunks().iter().map(|c| (c.digest, c.length)).collect();
     let lengths: BTreeMap<_, _> = chunks.iter().copied().collect();

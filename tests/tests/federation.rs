@@ -467,9 +467,8 @@ fn rows(spoke: &TestSpoke, arguments: &[&str]) -> Result<Vec<Value>> {
 /// The first row of a list whose fields have these values.
 fn of<'v>(list: &'v Value, fields: &[(&str, &str)]) -> Option<&'v Value> {
     let is = |value: &Value, text: &str| {
-        value
-            .as_str()
-            .map_or_else(|| value.to_string() == text, |t| t == text)
+        let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        shown == text
     };
     list.as_array()?
         .iter()

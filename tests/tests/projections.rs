@@ -1,6 +1,8 @@
 //! The projections of both nodes on both databases: every table is declared, every statement is
 //! understood, and the same acts give the same tables, from the first day on or rebuilt.
 
+#![allow(clippy::unwrap_used, reason = "in a test a failed `unwrap` is a failed test")]
+
 use raccordo_hub::projector::HubProjector;
 use raccordo_ledger::{
     cosign::{Cosigner, cosigner_name},

@@ -1,5 +1,7 @@
 //! One suite for the store, run on SQLite and on PostgreSQL.
 
+#![allow(clippy::unwrap_used, reason = "in a test a failed `unwrap` is a failed test")]
+
 use raccordo_model::{
     checkpoint::Cosignature,
     digest::{BodyHash, LeafHash, TreeHash},
@@ -44,7 +46,10 @@ fn entry(index: u64, body: Option<&[u8]>) -> StoredEntry {
         body_hash: BodyHash([1; 32]),
         leaf_hash: LeafHash([index as u8; 32]),
         erased_by: (index == 2).then_some(7),
-        body: body.map(|b| Body { salt: [9; 32], stored: b.to_vec() }),
+        body: body.map(|b| Body {
+            salt: [9; 32],
+            stored: b.to_vec(),
+        }),
     }
 }
 
@@ -62,12 +67,19 @@ async fn every_statement_is_understood_by_both_databases() {
 
 #[tokio::test]
 async fn migrations_run_once_and_a_changed_one_is_refused() {
-    const CHANGED: &[Migration] =
-        &[Migration { component: "ledger", version: 1, sqlite: "SELECT 1", postgres: "SELECT 1" }];
+    const CHANGED: &[Migration] = &[Migration {
+        component: "ledger",
+        version: 1,
+        sqlite: "SELECT 1",
+        postgres: "SELECT 1",
+    }];
     for engine in migrated("migrations").await {
         engine.db.migrate(LEDGER).await.unwrap();
         let error = engine.db.migrate(CHANGED).await.unwrap_err();
-        assert!(matches!(error, StoreError::Migration { version: 1, .. }), "{error}");
+        assert!(
+            matches!(error, StoreError::Migration { version: 1, .. }),
+            "{error}"
+        );
         let mut tx = engine.db.write().await.unwrap();
         migration::forget(&mut tx, "ledger").await.unwrap();
         drop(tx);
@@ -78,16 +90,30 @@ async fn migrations_run_once_and_a_changed_one_is_refused() {
 #[tokio::test]
 async fn entries_come_back_byte_for_byte() {
     for engine in migrated("entries").await {
-        let written = [entry(0, Some(b"corpo")), entry(1, None), entry(2, None), entry(3, Some(b""))];
+        let written = [
+            entry(0, Some(b"corpo")),
+            entry(1, None),
+            entry(2, None),
+            entry(3, Some(b"")),
+        ];
         let mut tx = engine.db.write().await.unwrap();
         entries::insert(&mut tx, &written).await.unwrap();
         tx.commit().await.unwrap();
         let mut tx = engine.db.read().await.unwrap();
-        assert_eq!(entries::range(&mut tx, NodeId::Hub, 0, 10).await.unwrap(), written);
-        assert_eq!(entries::get(&mut tx, NodeId::Hub, 2).await.unwrap(), Some(written[2].clone()));
+        assert_eq!(
+            entries::range(&mut tx, NodeId::Hub, 0, 10).await.unwrap(),
+            written
+        );
+        assert_eq!(
+            entries::get(&mut tx, NodeId::Hub, 2).await.unwrap(),
+            Some(written[2].clone())
+        );
         assert_eq!(entries::get(&mut tx, NodeId::Hub, 4).await.unwrap(), None);
         assert_eq!(entries::get(&mut tx, region(), 0).await.unwrap(), None);
-        assert_eq!(entries::sizes(&mut tx, NodeId::Hub, 0, 10).await.unwrap(), [45, 40, 40, 40]);
+        assert_eq!(
+            entries::sizes(&mut tx, NodeId::Hub, 0, 10).await.unwrap(),
+            [45, 40, 40, 40]
+        );
         let hashes = entries::leaf_hashes(&mut tx, NodeId::Hub, 1, 3).await.unwrap();
         assert_eq!(hashes, [LeafHash([1; 32]), LeafHash([2; 32])]);
         drop(tx);
@@ -104,18 +130,31 @@ async fn many_entries_at_once_are_the_same_as_one_by_one() {
         let mut from = 0;
         let mut tx = engine.db.write().await.unwrap();
         for count in [0, 15, 16, 37] {
-            let body = |n: u64| (n % 3 != 0).then_some(vec![n as u8; n as usize]);
-            let written: Vec<_> = (from..from + count).map(|n| entry(n, body(n).as_deref())).collect();
+            let body = |n: u64| (!n.is_multiple_of(3)).then_some(vec![n as u8; n as usize]);
+            let written: Vec<_> = (from..from + count)
+                .map(|n| entry(n, body(n).as_deref()))
+                .collect();
             entries::insert(&mut tx, &written).await.unwrap();
-            assert_eq!(entries::range(&mut tx, NodeId::Hub, from, from + count).await.unwrap(), written);
+            assert_eq!(
+                entries::range(&mut tx, NodeId::Hub, from, from + count)
+                    .await
+                    .unwrap(),
+                written
+            );
             from += count;
         }
         let mut other: Vec<_> = (0..20).map(|n| entry(n, None)).collect();
         other.iter_mut().for_each(|e| e.node = region());
         other.extend((from..from + 20).map(|n| entry(n, Some(b"corpo"))));
         entries::insert(&mut tx, &other).await.unwrap();
-        assert_eq!(entries::range(&mut tx, region(), 0, 99).await.unwrap(), other[..20]);
-        assert_eq!(entries::range(&mut tx, NodeId::Hub, from, 999).await.unwrap(), other[20..]);
+        assert_eq!(
+            entries::range(&mut tx, region(), 0, 99).await.unwrap(),
+            other[..20]
+        );
+        assert_eq!(
+            entries::range(&mut tx, NodeId::Hub, from, 999).await.unwrap(),
+            other[20..]
+        );
     }
 }
 
@@ -123,7 +162,9 @@ async fn many_entries_at_once_are_the_same_as_one_by_one() {
 async fn the_head_moves_by_compare_and_swap_only() {
     for engine in migrated("heads").await {
         let mut tx = engine.db.write().await.unwrap();
-        heads::create(&mut tx, NodeId::Hub, &hub_origin(), TreeHash([0; 32]), vec![0; 8]).await.unwrap();
+        heads::create(&mut tx, NodeId::Hub, &hub_origin(), TreeHash([0; 32]), vec![0; 8])
+            .await
+            .unwrap();
         let next = Head {
             node: NodeId::Hub,
             origin: hub_origin(),
@@ -193,7 +234,10 @@ async fn writers_stand_in_line() {
             task.await.unwrap();
         }
         let mut tx = engine.db.read().await.unwrap();
-        assert_eq!(entries::range(&mut tx, NodeId::Hub, 0, 100).await.unwrap().len(), 10);
+        assert_eq!(
+            entries::range(&mut tx, NodeId::Hub, 0, 100).await.unwrap().len(),
+            10
+        );
     }
 }
 
@@ -202,31 +246,69 @@ async fn the_small_tables_keep_what_they_are_told() {
     for engine in migrated("small tables").await {
         let mut tx = engine.db.write().await.unwrap();
         for size in [2, 5] {
-            checkpoints::insert(&mut tx, NodeId::Hub, size, &format!("nota {size}")).await.unwrap();
+            checkpoints::insert(&mut tx, NodeId::Hub, size, &format!("nota {size}"))
+                .await
+                .unwrap();
         }
-        checkpoints::insert(&mut tx, NodeId::Hub, 5, "un'altra").await.unwrap();
-        assert_eq!(checkpoints::get(&mut tx, NodeId::Hub, 5).await.unwrap().unwrap(), "nota 5");
+        checkpoints::insert(&mut tx, NodeId::Hub, 5, "un'altra")
+            .await
+            .unwrap();
+        assert_eq!(
+            checkpoints::get(&mut tx, NodeId::Hub, 5).await.unwrap().unwrap(),
+            "nota 5"
+        );
         let after = checkpoints::after(&mut tx, NodeId::Hub, 2, 9).await.unwrap();
         assert_eq!(after, [(5, "nota 5".to_owned())]);
 
-        let cosignature = |size| Cosignature { size, at: Timestamp(size as i64), line: format!("— {size}") };
+        let cosignature = |size| Cosignature {
+            size,
+            at: Timestamp(size as i64),
+            line: format!("— {size}"),
+        };
         for size in [2, 5] {
-            cosignatures::insert(&mut tx, NodeId::Hub, region(), &cosignature(size)).await.unwrap();
+            cosignatures::insert(&mut tx, NodeId::Hub, region(), &cosignature(size))
+                .await
+                .unwrap();
         }
         let last = cosignatures::last(&mut tx, NodeId::Hub, region()).await.unwrap();
         assert_eq!(last, Some(cosignature(5)));
-        let covering = cosignatures::covering(&mut tx, NodeId::Hub, region(), 1).await.unwrap();
+        let covering = cosignatures::covering(&mut tx, NodeId::Hub, region(), 1)
+            .await
+            .unwrap();
         assert_eq!(covering, Some(cosignature(2)));
-        assert_eq!(cosignatures::covering(&mut tx, NodeId::Hub, region(), 5).await.unwrap(), None);
-        assert_eq!(cosignatures::all_last(&mut tx, NodeId::Hub).await.unwrap(), [(region(), 5)]);
+        assert_eq!(
+            cosignatures::covering(&mut tx, NodeId::Hub, region(), 5)
+                .await
+                .unwrap(),
+            None
+        );
+        assert_eq!(
+            cosignatures::all_last(&mut tx, NodeId::Hub).await.unwrap(),
+            [(region(), 5)]
+        );
 
-        let epoch = Epoch { current: 3, issued: 4, last_contact: Timestamp(1) };
+        let epoch = Epoch {
+            current: 3,
+            issued: 4,
+            last_contact: Timestamp(1),
+        };
         epochs::put(&mut tx, region(), epoch).await.unwrap();
         epochs::touch(&mut tx, region(), Timestamp(9)).await.unwrap();
         let kept = epochs::get(&mut tx, region()).await.unwrap();
-        assert_eq!(kept, Some(Epoch { last_contact: Timestamp(9), ..epoch }));
+        assert_eq!(
+            kept,
+            Some(Epoch {
+                last_contact: Timestamp(9),
+                ..epoch
+            })
+        );
 
-        let fence = Fence { peer: region(), at: Timestamp(4), reason: "r".into(), evidence: "e".into() };
+        let fence = Fence {
+            peer: region(),
+            at: Timestamp(4),
+            reason: "r".into(),
+            evidence: "e".into(),
+        };
         fences::insert(&mut tx, &fence).await.unwrap();
         assert_eq!(fences::of(&mut tx, region()).await.unwrap(), Some(fence.clone()));
         assert_eq!(fences::list(&mut tx).await.unwrap(), [fence]);
@@ -252,7 +334,10 @@ async fn the_small_tables_keep_what_they_are_told() {
         keys::insert(&mut tx, &key(0, 1)).await.unwrap();
         keys::insert(&mut tx, &key(10, 2)).await.unwrap();
         assert_eq!(keys::at(&mut tx, NodeId::Hub, 9).await.unwrap(), Some(key(0, 1)));
-        assert_eq!(keys::at(&mut tx, NodeId::Hub, u64::MAX).await.unwrap(), Some(key(10, 2)));
+        assert_eq!(
+            keys::at(&mut tx, NodeId::Hub, u64::MAX).await.unwrap(),
+            Some(key(10, 2))
+        );
         tx.commit().await.unwrap();
     }
 }

@@ -8,6 +8,7 @@ use crate::{
 };
 use clap::{Args, Subcommand};
 use raccordo_cli::{
+    people,
     exit::{Exit, Failure},
     output::{Cell, Table, note, print_data},
 };
@@ -92,7 +93,7 @@ impl Init {
             made.root_key.path.display()
         ));
         if self.test {
-            note("FEDERAZIONE DI PROVA: i dati sono inventati");
+            people::say_test_federation();
         }
         let mut table = Table::of(&[
             ("federation", "Federazione"),

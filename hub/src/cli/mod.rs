@@ -6,17 +6,18 @@
 mod catalogue;
 mod folder;
 mod monitoring;
-mod people;
 mod plans;
 mod regions;
 
 use clap::{Parser, Subcommand};
 use raccordo_cli::{
+    people,
     client::{ClientArgs, NodeChannel, connect},
     exit::{Exit, Failure, HELP, interruptible},
     node::{listing, print_receipt},
     output::{Format, OutputArgs, print_data, to_json},
 };
+use raccordo_node::identity::node_file::NodeFile;
 use raccordo_proto::wire::{
     self, hub_administration_service_client::HubAdministrationServiceClient,
     node_service_client::NodeServiceClient, status_service_client::StatusServiceClient,
@@ -134,8 +135,20 @@ impl Common {
         })
     }
 
+    /// People are told on every screen that the data of a test federation are invented.
+    fn say_if_test(&self) {
+        let file = self.data.as_deref().and_then(|data| NodeFile::read(data).ok());
+        if file.is_some_and(|file| file.test) {
+            people::say_test_federation();
+        }
+    }
+
     async fn channel(&self) -> anyhow::Result<NodeChannel> {
-        Ok(connect(&self.client.target(self.data.as_deref())?).await?)
+        let channel = connect(&self.client.target(self.data.as_deref())?).await?;
+        if self.data.is_none() {
+            people::ask_if_test(&channel).await?;
+        }
+        Ok(channel)
     }
 
     async fn hub(&self) -> anyhow::Result<HubAdministrationServiceClient<NodeChannel>> {
@@ -210,6 +223,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         client,
         format: output.output,
     };
+    common.say_if_test();
     match command {
         // A server drains on a signal by itself.
         Command::Serve(serve) => serve.run(&common).await,
@@ -224,11 +238,11 @@ async fn one(command: Command, common: &Common) -> anyhow::Result<Exit> {
         Command::Rebuild => folder::rebuild(common).await,
         Command::Verify => folder::verify(common).await,
         Command::Config(command) => command.run(common),
-        Command::Whoami => people::whoami(common).await,
-        Command::Account(command) => command.run(common).await,
-        Command::Token(command) => command.run(common).await,
-        Command::Clock(command) => command.run(common).await,
-        Command::Sync(command) => command.run(common).await,
+        Command::Whoami => people::whoami(common.node().await?, common.format).await,
+        Command::Account(command) => command.run(common.node().await?, common.format).await,
+        Command::Token(command) => command.run(common.node().await?, common.format).await,
+        Command::Clock(command) => command.run(common.node().await?, common.format).await,
+        Command::Sync(command) => command.run(common.node().await?, common.format).await,
         Command::Region(command) => command.run(common).await,
         Command::Codelist(command) => command.run(common).await,
         Command::Syllabus(command) => command.run(common).await,

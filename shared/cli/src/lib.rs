@@ -2,6 +2,7 @@
 //!
 //! - [`output`]: one [`output::Table`] value, printed as a table for people, as JSON or as CSV.
 //! - [`node`]: the answers of every node's API (receipts, listings, accounts, ledgers) as tables.
+//! - [`people`]: the commands that every node has (accounts, tokens, clock, exchange).
 //! - [`status`] and [`fleet`]: the consolidated status and who has which kit, as the Hub and
 //!   `raccordo-gdl` show them.
 //! - [`exit`]: exit codes, and how a program's `main` ends with one.
@@ -12,7 +13,7 @@
 //! Data go to standard output, everything else to standard error. People read what this crate
 //! says, so its errors are in Italian, unlike those of the other libraries.
 //!
-//! What is not here: commands, domain rules, anything that reads a node's data.
+//! What is not here: other commands, domain rules, anything that reads a node's data.
 
 pub mod client;
 pub mod color;
@@ -21,5 +22,6 @@ pub mod exit;
 pub mod fleet;
 pub mod node;
 pub mod output;
+pub mod people;
 pub mod progress;
 pub mod status;

@@ -8,6 +8,7 @@ use crate::{
 };
 use clap::{Args, Subcommand};
 use raccordo_cli::{
+    people,
     exit::{Exit, Failure},
     output::{Cell, Table, note, print_data},
 };
@@ -60,7 +61,7 @@ impl Join {
         .collect();
         let joined = federation::join(&self.bundle, common.data()?, &values).await?;
         if joined.test {
-            note("FEDERAZIONE DI PROVA: i dati sono inventati");
+            people::say_test_federation();
         }
         let mut table = Table::of(&[
             ("region", "Regione"),

@@ -4,15 +4,15 @@
 //! through the running node's API.
 
 mod folder;
-mod people;
 mod plans;
 mod records;
 
 use clap::{Parser, Subcommand};
 use raccordo_cli::{
+    people,
     client::{ClientArgs, NodeChannel, connect},
     exit::{Exit, Failure, HELP, interruptible},
-    output::{Format, OutputArgs, note},
+    output::{Format, OutputArgs},
 };
 use raccordo_node::identity::node_file::NodeFile;
 use raccordo_proto::wire::{
@@ -106,13 +106,17 @@ impl Common {
     /// People are told on every screen that the data of a test federation are invented.
     fn say_if_test(&self) {
         let file = self.data.as_deref().and_then(|data| NodeFile::read(data).ok());
-        if self.format == Format::Table && file.is_some_and(|file| file.test) {
-            note("FEDERAZIONE DI PROVA: i dati sono inventati");
+        if file.is_some_and(|file| file.test) {
+            people::say_test_federation();
         }
     }
 
     async fn channel(&self) -> anyhow::Result<NodeChannel> {
-        Ok(connect(&self.client.target(self.data.as_deref())?).await?)
+        let channel = connect(&self.client.target(self.data.as_deref())?).await?;
+        if self.data.is_none() {
+            people::ask_if_test(&channel).await?;
+        }
+        Ok(channel)
     }
 
     async fn spoke(&self) -> anyhow::Result<SpokeAdministrationServiceClient<NodeChannel>> {
@@ -153,11 +157,11 @@ async fn run(command: Command, common: &Common) -> anyhow::Result<Exit> {
         Command::Rebuild => folder::rebuild(common).await,
         Command::Verify => folder::verify(common).await,
         Command::Config(command) => command.run(common),
-        Command::Whoami => people::whoami(common).await,
-        Command::Account(command) => command.run(common).await,
-        Command::Token(command) => command.run(common).await,
-        Command::Clock(command) => command.run(common).await,
-        Command::Sync(command) => command.run(common).await,
+        Command::Whoami => people::whoami(common.node().await?, common.format).await,
+        Command::Account(command) => command.run(common.node().await?, common.format).await,
+        Command::Token(command) => command.run(common.node().await?, common.format).await,
+        Command::Clock(command) => command.run(common.node().await?, common.format).await,
+        Command::Sync(command) => command.run(common.node().await?, common.format).await,
         Command::Catalogue(command) => command.run(common).await,
         Command::Kit(command) => command.run(common).await,
         Command::Po(command) => command.run(common).await,

@@ -41,11 +41,22 @@ impl Centre {
         let plan = file(folder.path(), "toscana.yaml", TOSCANA)?;
         spoke.run(&["po", "import", &plan])?.ok()?;
         spoke.run(&["po", "submit"])?.ok()?;
-        until_says("the plan arrives", || hub.run(&["po", "list", "-o", "csv"])?.ok(), "090,1,submitted")?;
+        until_says(
+            "the plan arrives",
+            || hub.run(&["po", "list", "-o", "csv"])?.ok(),
+            "090,1,submitted",
+        )?;
         level(&hub, &[&spoke]).await?;
         // The Spoke ends here: nothing but the cases moves the Hub from now on.
         drop(spoke);
-        Ok(Self { folder, hub, publisher, mds, dtd, reviewer })
+        Ok(Self {
+            folder,
+            hub,
+            publisher,
+            mds,
+            dtd,
+            reviewer,
+        })
     }
 
     fn file(&self, name: &str, content: &str) -> Result<String> {
@@ -59,7 +70,14 @@ impl Centre {
     /// A command by a person is refused with this code and these words, and changes nothing.
     async fn refused(&self, person: &Person, arguments: &[&str], code: i32, says: &[&str]) -> Result<()> {
         let before = self.before().await?;
-        before.refused(&arguments.join(" "), self.hub.run_as(person, arguments)?, code, says).await
+        before
+            .refused(
+                &arguments.join(" "),
+                self.hub.run_as(person, arguments)?,
+                code,
+                says,
+            )
+            .await
     }
 }
 
@@ -75,28 +93,71 @@ async fn the_centre_refuses_what_is_malformed_or_takes_a_key_twice() -> Result<(
 async fn code_lists(centre: &Centre) -> Result<()> {
     let publish = async |name: &str, content: String, code: i32, says: &[&str]| {
         let path = centre.file(name, &content)?;
-        centre.refused(&centre.publisher, &["codelist", "publish", &path], code, says).await
+        centre
+            .refused(&centre.publisher, &["codelist", "publish", &path], code, says)
+            .await
     };
-    publish("rotte.yaml", "version: 2\nclusters: [\n".into(), 1, &["rotte.yaml"]).await?;
+    publish(
+        "rotte.yaml",
+        "version: 2\nclusters: [\n".into(),
+        1,
+        &["rotte.yaml"],
+    )
+    .await?;
     publish("vuote.yaml", String::new(), 1, &["vuote.yaml"]).await?;
     let misspelt = CODES.replacen("constraints:", "constrains:", 1);
     publish("campo.yaml", misspelt, 1, &["campo.yaml:", "constraints"]).await?;
-    let twice = CODES.replacen("{ code: POLICY,", "{ code: ACCESS,", 1).replacen("version: 1", "version: 2", 1);
+    let twice =
+        CODES
+            .replacen("{ code: POLICY,", "{ code: ACCESS,", 1)
+            .replacen("version: 1", "version: 2", 1);
     publish("doppie.yaml", twice, 1, &["doppie.yaml:", "ACCESS"]).await?;
     let other = CODES.replacen("Integrazione", "Altro", 1);
     publish("altre.yaml", other, 5, &["version 1", "other content"]).await?;
-    publish("enormi.yaml", format!("version: 2\n#{}", "x".repeat(600 * 1_024)), 1, &["524288"]).await
+    publish(
+        "enormi.yaml",
+        format!("version: 2\n#{}", "x".repeat(600 * 1_024)),
+        1,
+        &["524288"],
+    )
+    .await
 }
 
 async fn syllabi(centre: &Centre) -> Result<()> {
     let publish = async |name: &str, content: String, code: i32, says: &[&str]| {
         let path = centre.file(name, &content)?;
-        centre.refused(&centre.publisher, &["syllabus", "publish", &path], code, says).await
+        centre
+            .refused(&centre.publisher, &["syllabus", "publish", &path], code, says)
+            .await
     };
-    publish("a.yaml", SYLLABI.replacen("- { id: U1,", "- { id: U1", 1), 1, &["a.yaml:"]).await?;
-    publish("b.yaml", SYLLABI.replacen("area: GENERAL", "area: GENERALE", 1), 1, &["b.yaml:", "area", "GENERALE"]).await?;
-    publish("c.yaml", SYLLABI.replacen("minutes: 30", "minutes: trenta", 1), 1, &["c.yaml:", "minutes"]).await?;
-    publish("d.yaml", SYLLABI.replacen("1.0.0", "1.0", 1), 1, &["d.yaml:", "version"]).await?;
+    publish(
+        "a.yaml",
+        SYLLABI.replacen("- { id: U1,", "- { id: U1", 1),
+        1,
+        &["a.yaml:"],
+    )
+    .await?;
+    publish(
+        "b.yaml",
+        SYLLABI.replacen("area: GENERAL", "area: GENERALE", 1),
+        1,
+        &["b.yaml:", "area", "GENERALE"],
+    )
+    .await?;
+    publish(
+        "c.yaml",
+        SYLLABI.replacen("minutes: 30", "minutes: trenta", 1),
+        1,
+        &["c.yaml:", "minutes"],
+    )
+    .await?;
+    publish(
+        "d.yaml",
+        SYLLABI.replacen("1.0.0", "1.0", 1),
+        1,
+        &["d.yaml:", "version"],
+    )
+    .await?;
     let bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\n\
         d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\n";
     publish("bomba.yaml", bomb.into(), 1, &["bomba.yaml"]).await?;
@@ -106,18 +167,46 @@ async fn syllabi(centre: &Centre) -> Result<()> {
     let mut target = node_context(&centre.hub.data)?;
     target.token = SecretToken::read_file(&centre.publisher.token_file)?;
     let mut client = HubAdministrationServiceClient::new(client::connect(&target).await?);
-    let document = Some(Document { file_name: "enorme.yaml".into(), text: long });
+    let document = Some(Document {
+        file_name: "enorme.yaml".into(),
+        text: long,
+    });
     let before = centre.before().await?;
     let got = client.publish_syllabi(PublishSyllabiRequest { document }).await;
-    before.status("a long document", got, &[Code::ResourceExhausted, Code::InvalidArgument], &["1048576"]).await?;
+    before
+        .status(
+            "a long document",
+            got,
+            &[Code::ResourceExhausted, Code::InvalidArgument],
+            &["1048576"],
+        )
+        .await?;
 
     let sound = centre.file("syllabi.yaml", SYLLABI)?;
-    centre.refused(&centre.reviewer, &["syllabus", "publish", &sound], 4, &["publisher"]).await?;
-    centre.hub.run_as(&centre.publisher, &["syllabus", "publish", &sound])?.ok()?;
+    centre
+        .refused(
+            &centre.reviewer,
+            &["syllabus", "publish", &sound],
+            4,
+            &["publisher"],
+        )
+        .await?;
+    centre
+        .hub
+        .run_as(&centre.publisher, &["syllabus", "publish", &sound])?
+        .ok()?;
     let other = SYLLABI.replacen("Consenso, oscuramento, sicurezza", "Altro", 1);
-    publish("e.yaml", other, 5, &["SYL-FSE-GEN@1.0.0", "hub/", "other content"]).await?;
+    publish(
+        "e.yaml",
+        other,
+        5,
+        &["SYL-FSE-GEN@1.0.0", "hub/", "other content"],
+    )
+    .await?;
     // All or none: the second is new, the first is taken.
-    let both = SYLLABI.replacen("Consenso, oscuramento, sicurezza", "Altro", 1).replacen("SYL-FSE-TTT", "SYL-FSE-NEW", 1);
+    let both = SYLLABI
+        .replacen("Consenso, oscuramento, sicurezza", "Altro", 1)
+        .replacen("SYL-FSE-TTT", "SYL-FSE-NEW", 1);
     publish("f.yaml", both, 5, &["SYL-FSE-GEN@1.0.0"]).await
 }
 
@@ -128,30 +217,106 @@ async fn kits(centre: &Centre) -> Result<()> {
     let folder = text(&folder)?.to_owned();
     let publish = async |name: &str, content: String, from: &str, code: i32, says: &[&str]| {
         let path = centre.file(name, &content)?;
-        centre.refused(&centre.publisher, &["kit", "publish", &path, "--folder", from], code, says).await
+        centre
+            .refused(
+                &centre.publisher,
+                &["kit", "publish", &path, "--folder", from],
+                code,
+                says,
+            )
+            .await
     };
-    publish("k1.yaml", KIT.replace("version: \"1.0.0\"\nt", "version: \"1.0\"\nt"), &folder, 1, &["k1.yaml:2", "version"]).await?;
-    publish("k2.yaml", format!("{KIT}altro: 1\n"), &folder, 1, &["k2.yaml:6", "altro"]).await?;
-    publish("k3.yaml", KIT.replace("syllabus: SYL-FSE-GEN", "syllabus: SYL-NO"), &folder, 5, &["SYL-NO@1.0.0"]).await?;
-    publish("k4.yaml", KIT.into(), "/nessuna/cartella", 2, &["/nessuna/cartella"]).await?;
+    publish(
+        "k1.yaml",
+        KIT.replace("version: \"1.0.0\"\nt", "version: \"1.0\"\nt"),
+        &folder,
+        1,
+        &["k1.yaml:2", "version"],
+    )
+    .await?;
+    publish(
+        "k2.yaml",
+        format!("{KIT}altro: 1\n"),
+        &folder,
+        1,
+        &["k2.yaml:6", "altro"],
+    )
+    .await?;
+    publish(
+        "k3.yaml",
+        KIT.replace("syllabus: SYL-FSE-GEN", "syllabus: SYL-NO"),
+        &folder,
+        5,
+        &["SYL-NO@1.0.0"],
+    )
+    .await?;
+    publish(
+        "k4.yaml",
+        KIT.into(),
+        "/nessuna/cartella",
+        2,
+        &["/nessuna/cartella"],
+    )
+    .await?;
 
     let sound = centre.file("kit.yaml", KIT)?;
-    centre.hub.run_as(&centre.publisher, &["kit", "publish", &sound, "--folder", &folder])?.ok()?;
+    centre
+        .hub
+        .run_as(
+            &centre.publisher,
+            &["kit", "publish", &sound, "--folder", &folder],
+        )?
+        .ok()?;
     fs::write(Path::new(&folder).join("due.txt"), "lezione due")?;
-    publish("k5.yaml", KIT.into(), &folder, 5, &["KIT-FSE-GEN@1.0.0", "other content"]).await?;
+    publish(
+        "k5.yaml",
+        KIT.into(),
+        &folder,
+        5,
+        &["KIT-FSE-GEN@1.0.0", "other content"],
+    )
+    .await?;
     let withdraw = ["kit", "withdraw", "KIT-FSE-GEN", "9.9.9", "--reason", "errori"];
-    centre.refused(&centre.publisher, &withdraw, 7, &["KIT-FSE-GEN@9.9.9"]).await?;
-    let withdraw = ["kit", "withdraw", "KIT-FSE-GEN", "1.0.0", "--reason", "chiedere a mario.rossi@example.it"];
-    centre.refused(&centre.publisher, &withdraw, 1, &["e-mail"]).await?;
+    centre
+        .refused(&centre.publisher, &withdraw, 7, &["KIT-FSE-GEN@9.9.9"])
+        .await?;
+    let withdraw = [
+        "kit",
+        "withdraw",
+        "KIT-FSE-GEN",
+        "1.0.0",
+        "--reason",
+        "chiedere a mario.rossi@example.it",
+    ];
+    centre
+        .refused(&centre.publisher, &withdraw, 1, &["e-mail"])
+        .await?;
     let withdraw = ["kit", "withdraw", "KIT-FSE-GEN", "uno", "--reason", "errori"];
     let before = centre.before().await?;
-    before.refused("no version", centre.hub.run_as(&centre.publisher, &withdraw)?, 1, &["uno"]).await
+    before
+        .refused(
+            "no version",
+            centre.hub.run_as(&centre.publisher, &withdraw)?,
+            1,
+            &["uno"],
+        )
+        .await
 }
 
 async fn plans_and_clock(centre: &Centre) -> Result<()> {
     let record = |path: &str, approved: &str| {
-        ["po", "record-approved", path, "--approved", approved, "--act", "unknown", "--document", "unknown"]
-            .map(str::to_owned)
+        [
+            "po",
+            "record-approved",
+            path,
+            "--approved",
+            approved,
+            "--act",
+            "unknown",
+            "--document",
+            "unknown",
+        ]
+        .map(str::to_owned)
     };
     let broken = centre.file("piano.yaml", &TOSCANA.replacen("horizon: {", "horizon: ", 1))?;
     let sound = centre.file("buono.yaml", TOSCANA)?;
@@ -162,39 +327,145 @@ async fn plans_and_clock(centre: &Centre) -> Result<()> {
     }
     let before = centre.before().await?;
     let hub = &centre.hub;
-    before.refused("clock", hub.run(&["clock", "set", "2023-08-01T00:00:00Z"])?, 5, &["2023-0"]).await?;
-    before.refused("clock", hub.run(&["clock", "set", "domani"])?, 1, &["domani"]).await?;
-    before.refused("region", hub.run(&["region", "revoke", "140", "--reason", "prova"])?, 7, &["140"]).await?;
-    before.refused("token", hub.run(&["token", "revoke", "0000000000000000"])?, 7, &["0000000000000000"]).await?;
+    before
+        .refused(
+            "clock",
+            hub.run(&["clock", "set", "2023-08-01T00:00:00Z"])?,
+            5,
+            &["2023-0"],
+        )
+        .await?;
+    before
+        .refused("clock", hub.run(&["clock", "set", "domani"])?, 1, &["domani"])
+        .await?;
+    before
+        .refused(
+            "region",
+            hub.run(&["region", "revoke", "140", "--reason", "prova"])?,
+            7,
+            &["140"],
+        )
+        .await?;
+    before
+        .refused(
+            "token",
+            hub.run(&["token", "revoke", "0000000000000000"])?,
+            7,
+            &["0000000000000000"],
+        )
+        .await?;
     let bundle = centre.folder.path().join("x.bundle");
     let invited = hub.run(&["region", "invite", "999", "--out", text(&bundle)?])?;
     before.refused("invite", invited, 7, &["999"]).await?;
-    for arguments in [&["pe", "observe", "090", "2023", "--text", "bene"][..], &["report", "accept", "090", "2023-11"]] {
+    for arguments in [
+        &["pe", "observe", "090", "2023", "--text", "bene"][..],
+        &["report", "accept", "090", "2023-11"],
+    ] {
         centre.refused(&centre.reviewer, arguments, 7, &["090"]).await?;
     }
-    centre.hub.run(&["clock", "set", "2023-09-02T08:00:00Z"])?.ok().map(drop)
+    centre
+        .hub
+        .run(&["clock", "set", "2023-09-02T08:00:00Z"])?
+        .ok()
+        .map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_decision_takes_two_people_and_every_institution() -> Result<()> {
     let centre = Centre::new().await?;
     let (hub, mds, dtd) = (&centre.hub, &centre.mds, &centre.dtd);
-    centre.refused(&centre.reviewer, &["po", "decide", "090", "1", "--verdict", "approve", "--reasons", "si"], 4, &["approver"]).await?;
-    centre.refused(mds, &["po", "confirm", "090", "1"], 7, &["nobody proposed"]).await?;
-    centre.refused(mds, &["po", "decide", "090", "9", "--verdict", "approve", "--reasons", "si"], 7, &["version 9"]).await?;
-    let phone = ["po", "decide", "090", "1", "--verdict", "reject", "--reasons", "chiamare 055 4383111"];
+    centre
+        .refused(
+            &centre.reviewer,
+            &[
+                "po",
+                "decide",
+                "090",
+                "1",
+                "--verdict",
+                "approve",
+                "--reasons",
+                "si",
+            ],
+            4,
+            &["approver"],
+        )
+        .await?;
+    centre
+        .refused(mds, &["po", "confirm", "090", "1"], 7, &["nobody proposed"])
+        .await?;
+    centre
+        .refused(
+            mds,
+            &[
+                "po",
+                "decide",
+                "090",
+                "9",
+                "--verdict",
+                "approve",
+                "--reasons",
+                "si",
+            ],
+            7,
+            &["version 9"],
+        )
+        .await?;
+    let phone = [
+        "po",
+        "decide",
+        "090",
+        "1",
+        "--verdict",
+        "reject",
+        "--reasons",
+        "chiamare 055 4383111",
+    ];
     centre.refused(mds, &phone, 1, &["telephone"]).await?;
-    let code = ["po", "decide", "090", "1", "--verdict", "reject", "--reasons", "v. RSSMRA80A01H501U"];
+    let code = [
+        "po",
+        "decide",
+        "090",
+        "1",
+        "--verdict",
+        "reject",
+        "--reasons",
+        "v. RSSMRA80A01H501U",
+    ];
     centre.refused(mds, &code, 1, &["fiscal code"]).await?;
-    let empty = ["po", "decide", "090", "1", "--verdict", "reject", "--reasons", " "];
+    let empty = [
+        "po",
+        "decide",
+        "090",
+        "1",
+        "--verdict",
+        "reject",
+        "--reasons",
+        " ",
+    ];
     centre.refused(mds, &empty, 1, &["reasons"]).await?;
 
-    hub.run_as(mds, &["po", "decide", "090", "1", "--verdict", "approve", "--reasons", "va bene"])?.ok()?;
+    hub.run_as(
+        mds,
+        &[
+            "po",
+            "decide",
+            "090",
+            "1",
+            "--verdict",
+            "approve",
+            "--reasons",
+            "va bene",
+        ],
+    )?
+    .ok()?;
     let second_token = hub.another_token(&mds.account, "secondo.token")?;
     let colleague = hub.person("Collega", "MDS", &["approver"])?;
     let confirm = ["po", "confirm", "090", "1"];
     for person in [mds, &second_token] {
-        centre.refused(person, &confirm, 4, &["two different people"]).await?;
+        centre
+            .refused(person, &confirm, 4, &["two different people"])
+            .await?;
     }
     centre.refused(&colleague, &confirm, 4, &["DTD"]).await?;
     let listed = hub.run(&["po", "list", "-o", "csv"])?.ok()?.stdout;
@@ -203,7 +474,16 @@ async fn a_decision_takes_two_people_and_every_institution() -> Result<()> {
     hub.run_as(dtd, &confirm)?.ok()?;
     let listed = hub.run(&["po", "list", "-o", "csv"])?.ok()?.stdout;
     assert!(listed.contains("090,1,approved"), "two people decided: {listed}");
-    let again = ["po", "decide", "090", "1", "--verdict", "reject", "--reasons", "ripensamento"];
+    let again = [
+        "po",
+        "decide",
+        "090",
+        "1",
+        "--verdict",
+        "reject",
+        "--reasons",
+        "ripensamento",
+    ];
     centre.refused(mds, &again, 5, &["approved"]).await?;
     let help = run("raccordo-hub", &["po", "confirm", "090", "1", "--token", "rct_x"])?;
     assert_eq!(help.code, 2, "no token on the command line: {help:?}");

@@ -62,11 +62,21 @@ pub(crate) fn connect(data: &Path, exchange: &str, shown: &Shown<'_>) -> Result<
         Shown::Own => Some(read_certificate(&data.join("tls/node.pem"))?),
         Shown::Issued(ca, node, from) => {
             let request = secrets.certificate_request()?;
-            Some(ca.issue(&request, *node, &[], in_seconds(*from), 600, &OsRandom)?.der)
+            Some(
+                ca.issue(&request, *node, &[], in_seconds(*from), 600, &OsRandom)?
+                    .der,
+            )
         }
     };
-    let hot = certificate.map(|c| Hot::new(c, &secrets.tls_key()?)).transpose()?;
-    Ok(channel(Arc::new(TcpDialer), exchange, NodeId::Hub, client_config(&ca, hot)?)?)
+    let hot = certificate
+        .map(|c| Hot::new(c, &secrets.tls_key()?))
+        .transpose()?;
+    Ok(channel(
+        Arc::new(TcpDialer),
+        exchange,
+        NodeId::Hub,
+        client_config(&ca, hot)?,
+    )?)
 }
 
 /// A region's ledger, written by hand.
@@ -145,15 +155,26 @@ impl Region {
             build: "prova".into(),
             capabilities: Vec::new(),
             ledgers: vec![
-                LedgerState { node: self.file.node.to_string(), size: self.size(), checkpoint: self.note.clone() },
-                LedgerState { node: "hub".into(), size: 0, checkpoint: String::new() },
+                LedgerState {
+                    node: self.file.node.to_string(),
+                    size: self.size(),
+                    checkpoint: self.note.clone(),
+                },
+                LedgerState {
+                    node: "hub".into(),
+                    size: 0,
+                    checkpoint: String::new(),
+                },
             ],
         }
     }
 
     /// An entry of this ledger, with a header that says so.
     pub(crate) fn entry(&self, subject: &str, act: &Act) -> Result<Writing> {
-        Ok(Writing { header: encode_header(&self.header(subject, Kind::from(act.kind()))?), body: act.encode() })
+        Ok(Writing {
+            header: encode_header(&self.header(subject, Kind::from(act.kind()))?),
+            body: act.encode(),
+        })
     }
 
     /// A sound header.
@@ -165,7 +186,10 @@ impl Region {
             depends_on: Vec::new(),
             seen: Vec::new(),
             scope: Scope::Centre,
-            actors: vec![Actor { account: AccountId([7; 16]), institution: "REG".into() }],
+            actors: vec![Actor {
+                account: AccountId([7; 16]),
+                institution: "REG".into(),
+            }],
             recorded_at: Timestamp::from_seconds(1_693_600_000),
             supersedes: None,
             minimum_reader: 1,
@@ -187,11 +211,19 @@ impl Region {
             leaves.push(Leaf {
                 header: entry.header.clone(),
                 body_hash: body_hash.0.to_vec(),
-                body: Some(Body { salt: salt.to_vec(), stored: entry.body.clone() }),
+                body: Some(Body {
+                    salt: salt.to_vec(),
+                    stored: entry.body.clone(),
+                }),
                 erased_by: None,
             });
         }
-        let appended = prepare(&self.frontier, &hashes[..hashes.len().min(256)], &self.file.origin, &self.signer)?;
+        let appended = prepare(
+            &self.frontier,
+            &hashes[..hashes.len().min(256)],
+            &self.file.origin,
+            &self.signer,
+        )?;
         let batch = Batch {
             node: self.file.node.to_string(),
             first: self.size(),
@@ -240,13 +272,19 @@ impl Session {
         let mut client =
             ExchangeServiceClient::new(channel.clone()).max_decoding_message_size(2 * 1_024 * 1_024);
         let call = client.session(ReceiverStream::new(frames));
-        let from = timeout(PATIENCE, call).await.context("the Hub opens the stream")??.into_inner();
+        let from = timeout(PATIENCE, call)
+            .await
+            .context("the Hub opens the stream")??
+            .into_inner();
         Ok(Self { to, from })
     }
 
     /// Sends a frame.
     pub(crate) async fn send(&self, step: Step) -> Result<()> {
-        self.message(SessionRequest { frame: Some(Frame { step: Some(step) }) }).await
+        self.message(SessionRequest {
+            frame: Some(Frame { step: Some(step) }),
+        })
+        .await
     }
 
     /// Sends a message as it is.
@@ -256,12 +294,19 @@ impl Session {
 
     /// The Hub's next frame, or how the stream ended.
     pub(crate) async fn next(&mut self) -> Result<Result<Step, Status>> {
-        Ok(match timeout(PATIENCE, self.from.message()).await.context("the Hub answers in time")? {
-            Ok(Some(SessionResponse { frame: Some(Frame { step: Some(step) }) })) => Ok(step),
-            Ok(Some(_)) => Err(Status::data_loss("an empty frame")),
-            Ok(None) => Err(Status::cancelled("the stream ended")),
-            Err(status) => Err(status),
-        })
+        Ok(
+            match timeout(PATIENCE, self.from.message())
+                .await
+                .context("the Hub answers in time")?
+            {
+                Ok(Some(SessionResponse {
+                    frame: Some(Frame { step: Some(step) }),
+                })) => Ok(step),
+                Ok(Some(_)) => Err(Status::data_loss("an empty frame")),
+                Ok(None) => Err(Status::cancelled("the stream ended")),
+                Err(status) => Err(status),
+            },
+        )
     }
 
     /// What comes of a batch that makes the ledger `size` entries long: read until it is confirmed.

@@ -57,7 +57,9 @@ where
 {
     let mut grpc = Grpc::new(channel);
     ready(&mut grpc).await?;
-    let answer = grpc.unary(Request::new(bytes), PathAndQuery::from_static(path), Raw).await?;
+    let answer = grpc
+        .unary(Request::new(bytes), PathAndQuery::from_static(path), Raw)
+        .await?;
     Ok(answer.into_inner())
 }
 
@@ -75,7 +77,10 @@ where
     let mut grpc = Grpc::new(channel);
     ready(&mut grpc).await?;
     let path = PathAndQuery::from_static(path);
-    Ok(grpc.streaming(Request::new(messages), path, Raw).await?.into_inner())
+    Ok(grpc
+        .streaming(Request::new(messages), path, Raw)
+        .await?
+        .into_inner())
 }
 
 async fn ready<C>(grpc: &mut Grpc<C>) -> Result<(), Status>

@@ -12,8 +12,9 @@ use raccordo_node::status::remedy_of;
 use raccordo_proto::{
     body::Act,
     wire::{
-        Cosigned, Entitlement, FetchRequest, FetchResponse, GoodbyeCode, JoinRequest, SessionRequest, Stored, WhoAmIRequest,
-        content_service_client::ContentServiceClient, enrolment_service_client::EnrolmentServiceClient, frame::Step,
+        Cosigned, Entitlement, FetchRequest, FetchResponse, GoodbyeCode, JoinRequest, SessionRequest, Stored,
+        WhoAmIRequest, content_service_client::ContentServiceClient,
+        enrolment_service_client::EnrolmentServiceClient, frame::Step,
         node_service_client::NodeServiceClient,
     },
 };
@@ -31,9 +32,14 @@ const TOO_LARGE: [Code; 2] = [Code::OutOfRange, Code::ResourceExhausted];
 /// A region that joined and never served.
 pub(crate) fn joined(hub: &TestHub, folder: &Path, code: &str) -> Result<Region> {
     let bundle = folder.join(format!("{code}.bundle"));
-    hub.run(&["region", "invite", code, "--out", text(&bundle)?])?.ok()?;
+    hub.run(&["region", "invite", code, "--out", text(&bundle)?])?
+        .ok()?;
     let data = folder.join(format!("spoke-{code}"));
-    run("raccordo-spoke", &["join", "--bundle", text(&bundle)?, "--data", text(&data)?])?.ok()?;
+    run(
+        "raccordo-spoke",
+        &["join", "--bundle", text(&bundle)?, "--data", text(&data)?],
+    )?
+    .ok()?;
     Region::open(&data, hub.address("exchange"))
 }
 
@@ -58,16 +64,33 @@ async fn messages_that_are_none_are_refused_on_the_api() -> Result<()> {
         before.status(path, got, &TOO_LARGE, &["too large"]).await?;
     }
     let got = raw::call(api.clone(), "/raccordo.v1.NodeService/Nothing", Vec::new()).await;
-    before.status("a call that is not there", got, &[Code::Unimplemented], &[]).await?;
+    before
+        .status("a call that is not there", got, &[Code::Unimplemented], &[])
+        .await?;
 
     // A message that is one, with fields that are nothing.
     let mut joining = EnrolmentServiceClient::new(api.clone());
-    let got = joining.join(JoinRequest { region: "090".into(), ..JoinRequest::default() }).await;
+    let got = joining
+        .join(JoinRequest {
+            region: "090".into(),
+            ..JoinRequest::default()
+        })
+        .await;
     let remedy = got.as_ref().err().map(remedy_of).unwrap_or_default();
-    before.status("keys of no length", got, &[Code::InvalidArgument], &["ledger_key", "0 bytes"]).await?;
+    before
+        .status(
+            "keys of no length",
+            got,
+            &[Code::InvalidArgument],
+            &["ledger_key", "0 bytes"],
+        )
+        .await?;
     ensure!(remedy.contains("32 bytes"), "a remedy: {remedy}");
 
-    let me = NodeServiceClient::new(api).who_am_i(WhoAmIRequest {}).await?.into_inner();
+    let me = NodeServiceClient::new(api)
+        .who_am_i(WhoAmIRequest {})
+        .await?
+        .into_inner();
     ensure!(me.node == "hub", "the same connection goes on");
     Ok(())
 }
@@ -82,12 +105,21 @@ async fn frames_that_break_the_protocol_end_the_session_and_change_nothing() -> 
     handshakes(&region, &before).await?;
     frames(&mut region, &before).await?;
     messages(&region, &before).await?;
-    ensure!(size(&hub.data, "020").await? == 0, "nothing of all that was stored");
+    ensure!(
+        size(&hub.data, "020").await? == 0,
+        "nothing of all that was stored"
+    );
 
     // The same region, in order, is welcome; what the Hub holds already changes nothing.
     let opened = opened(&region, "020")?;
     let again = region.batch(&[region.entry("region/020", &opened)?])?.0;
-    ensure!(region.append(&[region.entry("region/020", &opened)?]).await?.nacks()?.is_empty());
+    ensure!(
+        region
+            .append(&[region.entry("region/020", &opened)?])
+            .await?
+            .nacks()?
+            .is_empty()
+    );
     ensure!(size(&hub.data, "020").await? == 1);
     let before = Before::of(&[&hub.data]).await?;
     let mut session = region.session().await?;
@@ -99,7 +131,11 @@ async fn frames_that_break_the_protocol_end_the_session_and_change_nothing() -> 
 }
 
 pub(crate) fn opened(region: &Region, code: &str) -> Result<Act> {
-    Ok(Act::RegionOpened { region: code.parse()?, federation: region.file.federation.clone(), test: true })
+    Ok(Act::RegionOpened {
+        region: code.parse()?,
+        federation: region.file.federation.clone(),
+        test: true,
+    })
 }
 
 async fn handshakes(region: &Region, before: &Before) -> Result<()> {
@@ -107,10 +143,20 @@ async fn handshakes(region: &Region, before: &Before) -> Result<()> {
     let mut cases = Vec::new();
     let mut hello = sound.clone();
     hello.node = "140".into();
-    cases.push(("the Hello of another region", hello, GoodbyeCode::Mismatch, "region"));
+    cases.push((
+        "the Hello of another region",
+        hello,
+        GoodbyeCode::Mismatch,
+        "region",
+    ));
     let mut hello = sound.clone();
     hello.federation = "altra".into();
-    cases.push(("the Hello of another federation", hello, GoodbyeCode::Mismatch, "federation"));
+    cases.push((
+        "the Hello of another federation",
+        hello,
+        GoodbyeCode::Mismatch,
+        "federation",
+    ));
     let mut hello = sound;
     hello.protocol_version = 0;
     cases.push(("no common version", hello, GoodbyeCode::Mismatch, "version"));
@@ -125,7 +171,10 @@ async fn handshakes(region: &Region, before: &Before) -> Result<()> {
     let mut session = Session::open(&region.channel).await?;
     session.send(Step::Batch(batch)).await?;
     let (said, words) = session.end().await?.goodbye()?;
-    ensure!(said == GoodbyeCode::Protocol && words.contains("out of turn"), "a batch before Hello: {said:?} {words}");
+    ensure!(
+        said == GoodbyeCode::Protocol && words.contains("out of turn"),
+        "a batch before Hello: {said:?} {words}"
+    );
     before.unchanged("a batch before Hello").await
 }
 
@@ -167,15 +216,29 @@ async fn frames(region: &mut Region, before: &Before) -> Result<()> {
         let mut session = region.session().await?;
         session.send(Step::Batch(batch)).await?;
         let (code, words) = session.end().await?.goodbye().with_context(|| what.to_owned())?;
-        ensure!(code == GoodbyeCode::Protocol && words.contains(says), "{what}: {code:?} {words}");
+        ensure!(
+            code == GoodbyeCode::Protocol && words.contains(says),
+            "{what}: {code:?} {words}"
+        );
         before.unchanged(what).await?;
     }
     let answers = [
         ("a second Hello", Step::Hello(region.hello()), "out of turn"),
-        ("an answer to nothing", Step::Stored(Stored { node: "hub".into(), size: 9_999 }), "not sent"),
+        (
+            "an answer to nothing",
+            Step::Stored(Stored {
+                node: "hub".into(),
+                size: 9_999,
+            }),
+            "not sent",
+        ),
         (
             "a cosignature of what was never signed",
-            Step::Cosigned(Cosigned { node: "hub".into(), size: 9_999, line: "— x y".into() }),
+            Step::Cosigned(Cosigned {
+                node: "hub".into(),
+                size: 9_999,
+                line: "— x y".into(),
+            }),
             "signed nothing",
         ),
     ];
@@ -183,7 +246,10 @@ async fn frames(region: &mut Region, before: &Before) -> Result<()> {
         let mut session = region.session().await?;
         session.send(step).await?;
         let (code, words) = session.end().await?.goodbye()?;
-        ensure!(code == GoodbyeCode::Protocol && words.contains(says), "{what}: {code:?} {words}");
+        ensure!(
+            code == GoodbyeCode::Protocol && words.contains(says),
+            "{what}: {code:?} {words}"
+        );
         before.unchanged(what).await?;
     }
     Ok(())
@@ -193,7 +259,10 @@ async fn messages(region: &Region, before: &Before) -> Result<()> {
     let mut session = Session::open(&region.channel).await?;
     session.message(SessionRequest { frame: None }).await?;
     let (code, words) = session.end().await?.goodbye()?;
-    ensure!(code == GoodbyeCode::Protocol && words.contains("empty frame"), "an empty frame: {code:?} {words}");
+    ensure!(
+        code == GoodbyeCode::Protocol && words.contains("empty frame"),
+        "an empty frame: {code:?} {words}"
+    );
     before.unchanged("an empty frame").await?;
 
     let mut hello = region.hello();
@@ -201,14 +270,25 @@ async fn messages(region: &Region, before: &Before) -> Result<()> {
     let mut session = Session::open(&region.channel).await?;
     session.send(Step::Hello(hello)).await?;
     let (code, words) = session.end().await?.goodbye()?;
-    ensure!(code == GoodbyeCode::Protocol && words.contains("too large"), "over 1 MiB: {code:?} {words}");
+    ensure!(
+        code == GoodbyeCode::Protocol && words.contains("too large"),
+        "over 1 MiB: {code:?} {words}"
+    );
     before.unchanged("a message over 1 MiB").await?;
 
     let path = "/raccordo.v1.ExchangeService/Session";
-    let mut answers = raw::stream(region.channel.clone(), path, stream::iter([NOT_PROTOBUF.to_vec()])).await?;
+    let mut answers = raw::stream(
+        region.channel.clone(),
+        path,
+        stream::iter([NOT_PROTOBUF.to_vec()]),
+    )
+    .await?;
     let answer = answers.message().await?.context("a farewell")?;
     let words = String::from_utf8_lossy(&answer);
-    ensure!(words.contains("no frame") && words.contains("decode"), "no protobuf: {words}");
+    ensure!(
+        words.contains("no frame") && words.contains("decode"),
+        "no protobuf: {words}"
+    );
     before.unchanged("no protobuf").await
 }
 
@@ -219,17 +299,26 @@ async fn undecodable(region: &mut Region, hub: &TestHub) -> Result<()> {
     let mut writing = region.entry("region/020", &opened(region, "020")?)?;
     writing.header = vec![0xff; 40];
     let (code, words) = region.append(&[writing]).await?.goodbye()?;
-    ensure!(code == GoodbyeCode::Verification && words.contains("header"), "{code:?} {words}");
+    ensure!(
+        code == GoodbyeCode::Verification && words.contains("header"),
+        "{code:?} {words}"
+    );
     ensure!(held == (size(&hub.data, "hub").await?, size(&hub.data, "020").await?));
     let fenced = hub.run(&["sync", "status", "-o", "json"])?.ok()?.json()?;
     let fences = fenced["fences"].to_string();
-    ensure!(fences.contains("020") && fences.contains("header"), "the fence is shown: {fenced}");
+    ensure!(
+        fences.contains("020") && fences.contains("header"),
+        "the fence is shown: {fenced}"
+    );
 
     // From now on a person must go on; sound entries too wait.
     let mut session = Session::open(&region.channel).await?;
     session.send(Step::Hello(region.hello())).await?;
     let (code, words) = session.end().await?.goodbye()?;
-    ensure!(code == GoodbyeCode::Fenced && words.contains("person"), "{code:?} {words}");
+    ensure!(
+        code == GoodbyeCode::Fenced && words.contains("person"),
+        "{code:?} {words}"
+    );
     hub.run(&["region", "list"])?.ok().map(drop)
 }
 
@@ -242,7 +331,10 @@ async fn clones(region: &mut Region, hub: &TestHub) -> Result<()> {
     let mut session = Session::open(&region.channel).await?;
     session.send(Step::Hello(hello)).await?;
     let (code, words) = session.end().await?.goodbye()?;
-    ensure!(code == GoodbyeCode::Epoch && words.contains("77"), "{code:?} {words}");
+    ensure!(
+        code == GoodbyeCode::Epoch && words.contains("77"),
+        "{code:?} {words}"
+    );
     ensure!(held == (size(&hub.data, "hub").await?, size(&hub.data, "140").await?));
     let fences = hub.run(&["sync", "status", "-o", "json"])?.ok()?.json()?["fences"].to_string();
     ensure!(fences.contains("140"), "the fence is shown: {fences}");
@@ -260,34 +352,94 @@ async fn content_is_served_to_those_entitled_and_as_published_only() -> Result<(
     fs::create_dir(&kit)?;
     fs::write(kit.join("uno.txt"), "lezione uno")?;
     let descriptor = file(folder.path(), "kit.yaml", super::centre::KIT)?;
-    let done = hub.run_as(&publisher, &["kit", "publish", &descriptor, "--folder", text(&kit)?, "-o", "json"])?;
+    let done = hub.run_as(
+        &publisher,
+        &[
+            "kit",
+            "publish",
+            &descriptor,
+            "--folder",
+            text(&kit)?,
+            "-o",
+            "json",
+        ],
+    )?;
     done.ok()?;
     let listed = hub.run(&["kit", "list", "-o", "json"])?.ok()?.json()?;
     let manifest = hex::decode(raccordo_tests::federation::find(&listed, "digest").context("the digest")?)?;
-    let index: u64 = raccordo_tests::federation::find(&listed, "index").context("the index")?.parse()?;
+    let index: u64 = raccordo_tests::federation::find(&listed, "index")
+        .context("the index")?
+        .parse()?;
     let region = joined(&hub, folder.path(), "020")?;
     let mut other = joined(&hub, folder.path(), "140")?;
-    other.append(&[other.entry("region/140", &opened(&other, "140")?)?]).await?.nacks()?;
+    other
+        .append(&[other.entry("region/140", &opened(&other, "140")?)?])
+        .await?
+        .nacks()?;
     let before = Before::of(&[&hub.data]).await?;
 
     let mut client = ContentServiceClient::new(region.channel.clone());
-    let at = |node: &str, index| Some(Entitlement { node: node.into(), index });
-    let ask = |entitlement, manifest: &[u8], chunks| FetchRequest { entitlement, manifest: manifest.to_vec(), chunks };
+    let at = |node: &str, index| {
+        Some(Entitlement {
+            node: node.into(),
+            index,
+        })
+    };
+    let ask = |entitlement, manifest: &[u8], chunks| FetchRequest {
+        entitlement,
+        manifest: manifest.to_vec(),
+        chunks,
+    };
     let denied = [Code::PermissionDenied, Code::NotFound];
     let none: Vec<Vec<u8>> = Vec::new();
     for (what, request, codes, says) in [
-        ("an entry that names no content", ask(at("hub", 0), &manifest, none.clone()), &denied[..], "hub/0"),
-        ("another region's entry", ask(at("140", 0), &manifest, none.clone()), &denied, "140/0"),
-        ("an entry that is not there", ask(at("hub", 900), &manifest, none.clone()), &denied, "hub/900"),
-        ("another manifest", ask(at("hub", index), &[7; 32], none.clone()), &denied, "does not name the manifest"),
-        ("a foreign chunk", ask(at("hub", index), &manifest, vec![vec![7; 32]]), &denied, "is not of the manifest"),
-        ("no digest", ask(at("hub", index), &[7; 3], none.clone()), &[Code::InvalidArgument], "32 bytes"),
-        ("no entitlement", ask(None, &manifest, none), &[Code::InvalidArgument], "Entitlement"),
+        (
+            "an entry that names no content",
+            ask(at("hub", 0), &manifest, none.clone()),
+            &denied[..],
+            "hub/0",
+        ),
+        (
+            "another region's entry",
+            ask(at("140", 0), &manifest, none.clone()),
+            &denied,
+            "140/0",
+        ),
+        (
+            "an entry that is not there",
+            ask(at("hub", 900), &manifest, none.clone()),
+            &denied,
+            "hub/900",
+        ),
+        (
+            "another manifest",
+            ask(at("hub", index), &[7; 32], none.clone()),
+            &denied,
+            "does not name the manifest",
+        ),
+        (
+            "a foreign chunk",
+            ask(at("hub", index), &manifest, vec![vec![7; 32]]),
+            &denied,
+            "is not of the manifest",
+        ),
+        (
+            "no digest",
+            ask(at("hub", index), &[7; 3], none.clone()),
+            &[Code::InvalidArgument],
+            "32 bytes",
+        ),
+        (
+            "no entitlement",
+            ask(None, &manifest, none),
+            &[Code::InvalidArgument],
+            "Entitlement",
+        ),
         (
             "513 chunks",
             ask(at("hub", index), &manifest, vec![vec![7; 32]; 513]),
             &[Code::ResourceExhausted],
-            "at most 512",
+            "513 chunks",
         ),
     ] {
         let got = first(client.fetch(request).await).await;
@@ -303,5 +455,9 @@ async fn content_is_served_to_those_entitled_and_as_published_only() -> Result<(
 async fn first(
     answer: Result<tonic::Response<tonic::Streaming<FetchResponse>>, Status>,
 ) -> Result<FetchResponse, Status> {
-    answer?.into_inner().message().await?.ok_or_else(|| Status::data_loss("no piece"))
+    answer?
+        .into_inner()
+        .message()
+        .await?
+        .ok_or_else(|| Status::data_loss("no piece"))
 }

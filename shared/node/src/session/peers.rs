@@ -77,10 +77,11 @@ impl Peers {
 impl Seat<'_> {
     /// The handshake is done: entries flow.
     pub fn exchanging(&self) {
-        if let Some(session) = self.peers.lock().get_mut(&self.peer).filter(|s| s.number == self.number) {
-            if !std::mem::replace(&mut session.exchanging, true) {
-                self.peers.exchanges.fetch_add(1, Ordering::Relaxed);
-            }
+        if let Some(session) = self.peers.lock().get_mut(&self.peer)
+            && session.number == self.number
+            && !std::mem::replace(&mut session.exchanging, true)
+        {
+            self.peers.exchanges.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

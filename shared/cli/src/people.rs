@@ -1,53 +1,65 @@
-//! Commands that every node has: people, tokens, clock, exchange.
+//! Commands that every node has, over `NodeService`: people, tokens, clock, exchange.
 
-use super::Common;
 use clap::{Args, Subcommand};
-use raccordo_cli::{
-    client::{SecretToken, write_token},
+use crate::{
+    client::{NodeChannel, SecretToken, write_token},
     exit::Exit,
     node::{SyncTables, accounts, instant, who_am_i},
-    output::{Cell, Table, note, print_data},
+    output::{Cell, Format, Table, note, print_data},
 };
-use raccordo_proto::wire;
+use raccordo_proto::wire::{self, node_service_client::NodeServiceClient};
 use std::path::PathBuf;
 
+/// Says on standard error, whatever the format, that the data of a test federation are invented.
+pub fn say_test_federation() {
+    note("FEDERAZIONE DI PROVA: i dati sono inventati");
+}
+
+/// Asks a node that is reached without its data folder whether it is of a test federation, and says so.
+pub async fn ask_if_test(channel: &NodeChannel) -> anyhow::Result<()> {
+    let mut client = NodeServiceClient::new(channel.clone());
+    if client.who_am_i(wire::WhoAmIRequest {}).await?.into_inner().test {
+        say_test_federation();
+    }
+    Ok(())
+}
+
 /// `whoami`
-pub(super) async fn whoami(common: &Common) -> anyhow::Result<Exit> {
-    let answer = common
-        .node()
-        .await?
-        .who_am_i(wire::WhoAmIRequest {})
+pub async fn whoami(mut client: NodeServiceClient<NodeChannel>, format: Format) -> anyhow::Result<Exit> {
+    let answer = client.who_am_i(wire::WhoAmIRequest {})
         .await?
         .into_inner();
-    who_am_i(&answer).print(common.format)?;
+    who_am_i(&answer).print(format)?;
     Ok(Exit::Ok)
 }
 
 /// `account …`
 #[derive(Debug, Subcommand)]
-pub(super) enum AccountCommand {
+pub enum AccountCommand {
     /// Add a person
     Add(AddAccount),
     /// Everybody
     List,
 }
 
+/// `account add`
 #[derive(Debug, Args)]
-pub(super) struct AddAccount {
+pub struct AddAccount {
     /// Shown on this node only
     #[arg(long)]
     name: String,
     /// Code of the institution, 2 to 20 upper-case letters and digits
     #[arg(long)]
     institution: String,
-    /// publisher, reviewer, approver, administrator or observer; may be repeated
+    /// At a Hub publisher, reviewer, approver, administrator, observer; at a Spoke planner, recorder, manager,
+    /// administrator; may be repeated
     #[arg(long = "role", required = true)]
     roles: Vec<String>,
 }
 
 impl AccountCommand {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<Exit> {
-        let mut client = common.node().await?;
+    /// Runs it.
+    pub async fn run(self, mut client: NodeServiceClient<NodeChannel>, format: Format) -> anyhow::Result<Exit> {
         match self {
             Self::Add(AddAccount {
                 name,
@@ -62,14 +74,14 @@ impl AccountCommand {
                 let answer = client.add_account(request).await?.into_inner();
                 let mut table = Table::of(&[("account", "Utenza")]);
                 table.push(vec![Cell::text(answer.account)]);
-                table.print(common.format)?;
+                table.print(format)?;
             }
             Self::List => {
                 let answer = client
                     .list_accounts(wire::ListAccountsRequest {})
                     .await?
                     .into_inner();
-                accounts(&answer).print(common.format)?;
+                accounts(&answer).print(format)?;
             }
         }
         Ok(Exit::Ok)
@@ -78,7 +90,7 @@ impl AccountCommand {
 
 /// `token …`
 #[derive(Debug, Subcommand)]
-pub(super) enum TokenCommand {
+pub enum TokenCommand {
     /// Make an expiring token for an account
     Issue(IssueToken),
     /// End a token for good
@@ -88,8 +100,9 @@ pub(super) enum TokenCommand {
     },
 }
 
+/// `token issue`
 #[derive(Debug, Args)]
-pub(super) struct IssueToken {
+pub struct IssueToken {
     /// The account, as `account list` shows it
     account: String,
     /// Only this role of the account; may be repeated
@@ -110,8 +123,8 @@ pub(super) struct IssueToken {
 }
 
 impl TokenCommand {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<Exit> {
-        let mut client = common.node().await?;
+    /// Runs it.
+    pub async fn run(self, mut client: NodeServiceClient<NodeChannel>, format: Format) -> anyhow::Result<Exit> {
         match self {
             Self::Issue(IssueToken {
                 account,
@@ -145,7 +158,7 @@ impl TokenCommand {
                         instant(answer.expires_at_us),
                         file,
                     ]);
-                    table.print(common.format)?;
+                    table.print(format)?;
                 }
             }
             Self::Revoke { id } => {
@@ -154,7 +167,7 @@ impl TokenCommand {
                     .await?;
                 let mut table = Table::of(&[("token_id", "Token"), ("revoked", "Revocato")]);
                 table.push(vec![Cell::text(id), Cell::Bool(true)]);
-                table.print(common.format)?;
+                table.print(format)?;
             }
         }
         Ok(Exit::Ok)
@@ -163,7 +176,7 @@ impl TokenCommand {
 
 /// `clock …`
 #[derive(Debug, Subcommand)]
-pub(super) enum ClockCommand {
+pub enum ClockCommand {
     /// Move the business clock of a test federation forward
     Set {
         /// RFC 3339, for example 2023-11-30T18:00:00Z
@@ -172,38 +185,34 @@ pub(super) enum ClockCommand {
 }
 
 impl ClockCommand {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<Exit> {
+    /// Runs it.
+    pub async fn run(self, mut client: NodeServiceClient<NodeChannel>, format: Format) -> anyhow::Result<Exit> {
         let Self::Set { instant } = self;
-        let answer = common
-            .node()
-            .await?
-            .set_clock(wire::SetClockRequest { instant })
+        let answer = client.set_clock(wire::SetClockRequest { instant })
             .await?
             .into_inner();
         let mut table = Table::of(&[("instant", "Orologio")]);
         table.push(vec![Cell::text(answer.instant)]);
-        table.print(common.format)?;
+        table.print(format)?;
         Ok(Exit::Ok)
     }
 }
 
 /// `sync …`
 #[derive(Debug, Subcommand)]
-pub(super) enum SyncCommand {
+pub enum SyncCommand {
     /// Sizes, confirmations, quarantine, fences
     Status,
 }
 
 impl SyncCommand {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<Exit> {
+    /// Runs it.
+    pub async fn run(self, mut client: NodeServiceClient<NodeChannel>, format: Format) -> anyhow::Result<Exit> {
         let Self::Status = self;
-        let answer = common
-            .node()
-            .await?
-            .sync_status(wire::SyncStatusRequest {})
+        let answer = client.sync_status(wire::SyncStatusRequest {})
             .await?
             .into_inner();
-        SyncTables::new(&answer).print(common.format)?;
+        SyncTables::new(&answer).print(format)?;
         Ok(Exit::Ok)
     }
 }
