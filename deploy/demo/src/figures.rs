@@ -9,8 +9,6 @@ use std::{
 /// A row of `raccordo-gdl status -o csv`; the columns that matter here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Figure {
-    /// The month that it is of.
-    pub(crate) period: String,
     /// Code, or `ALL`.
     pub(crate) region: String,
     /// Cluster, area and measure.
@@ -32,7 +30,6 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Figure>> {
         let mut row = row?;
         let mut take = |column: &str| row.remove(column).unwrap_or_default();
         figures.push(Figure {
-            period: take("period"),
             region: take("region"),
             key: (take("cluster"), take("area"), take("measure")),
             state: take("state"),

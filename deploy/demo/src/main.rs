@@ -205,6 +205,14 @@ async fn build(stage: &Stage, programs: &Path) -> Result<()> {
     command
         .args(["build", "--workspace", "--bins"])
         .kill_on_drop(true);
+    // What `cargo run` says about this package is not for build scripts of others: they would run again, and
+    // everything after them.
+    for (key, _) in std::env::vars_os() {
+        let name = key.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&key);
+        }
+    }
     if programs.ends_with("release") {
         command.arg("--release");
     }

@@ -432,21 +432,13 @@ fn prove_figures(federation: &Federation) -> Result<()> {
             .into_iter()
             .filter(taking_part)
             .collect();
-        // What is stale is shown with its own month, beside the totals; of what is missing nothing is.
-        let old: BTreeSet<&str> = figures
-            .iter()
-            .filter(|f| f.region == silent && f.value.is_some())
-            .map(|f| f.period.as_str())
-            .collect();
-        let with = match freshness {
-            "stale" if old == BTreeSet::from(["2023-11"]) => ", con le cifre di 2023-11 fuori dai totali",
-            "missing" if old.is_empty() => "",
-            _ => ", ma le sue cifre NON sono quelle attese",
-        };
+        // No figure of another month stands beside those of the month.
+        let figures_of_it = figures.iter().filter(|f| f.region == silent && f.value.is_some());
+        let alone = figures_of_it.count() == 0;
         let text = format!(
-            "{period}: {confirmed} regioni su {total} confermate; {silent} non ha inviato ed è «{freshness}»{with}"
+            "{period}: {confirmed} regioni su {total} confermate; {silent} non ha inviato ed è «{freshness}», senza cifre"
         );
-        let held = confirmed == total - 1 && told == BTreeSet::from([silent]) && !with.contains("NON");
+        let held = confirmed == total - 1 && told == BTreeSet::from([silent]) && alone;
         federation.prove(Line::new(text, held));
     }
     Ok(())

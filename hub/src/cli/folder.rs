@@ -8,9 +8,9 @@ use crate::{
 };
 use clap::{Args, Subcommand};
 use raccordo_cli::{
-    people,
     exit::{Exit, Failure},
     output::{Cell, Table, note, print_data},
+    people,
 };
 use raccordo_model::{node::Federation, timestamp::Timestamp};
 use raccordo_node::{

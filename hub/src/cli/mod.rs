@@ -11,11 +11,11 @@ mod regions;
 
 use clap::{Parser, Subcommand};
 use raccordo_cli::{
-    people,
     client::{ClientArgs, NodeChannel, connect},
     exit::{Exit, Failure, HELP, interruptible},
     node::{listing, print_receipt},
     output::{Format, OutputArgs, print_data, to_json},
+    people,
 };
 use raccordo_node::identity::node_file::NodeFile;
 use raccordo_proto::wire::{

@@ -1,12 +1,12 @@
 //! Commands that every node has, over `NodeService`: people, tokens, clock, exchange.
 
-use clap::{Args, Subcommand};
 use crate::{
     client::{NodeChannel, SecretToken, write_token},
     exit::Exit,
     node::{SyncTables, accounts, instant, who_am_i},
     output::{Cell, Format, Table, note, print_data},
 };
+use clap::{Args, Subcommand};
 use raccordo_proto::wire::{self, node_service_client::NodeServiceClient};
 use std::path::PathBuf;
 
@@ -26,9 +26,7 @@ pub async fn ask_if_test(channel: &NodeChannel) -> anyhow::Result<()> {
 
 /// `whoami`
 pub async fn whoami(mut client: NodeServiceClient<NodeChannel>, format: Format) -> anyhow::Result<Exit> {
-    let answer = client.who_am_i(wire::WhoAmIRequest {})
-        .await?
-        .into_inner();
+    let answer = client.who_am_i(wire::WhoAmIRequest {}).await?.into_inner();
     who_am_i(&answer).print(format)?;
     Ok(Exit::Ok)
 }
@@ -59,7 +57,11 @@ pub struct AddAccount {
 
 impl AccountCommand {
     /// Runs it.
-    pub async fn run(self, mut client: NodeServiceClient<NodeChannel>, format: Format) -> anyhow::Result<Exit> {
+    pub async fn run(
+        self,
+        mut client: NodeServiceClient<NodeChannel>,
+        format: Format,
+    ) -> anyhow::Result<Exit> {
         match self {
             Self::Add(AddAccount {
                 name,
@@ -124,7 +126,11 @@ pub struct IssueToken {
 
 impl TokenCommand {
     /// Runs it.
-    pub async fn run(self, mut client: NodeServiceClient<NodeChannel>, format: Format) -> anyhow::Result<Exit> {
+    pub async fn run(
+        self,
+        mut client: NodeServiceClient<NodeChannel>,
+        format: Format,
+    ) -> anyhow::Result<Exit> {
         match self {
             Self::Issue(IssueToken {
                 account,
@@ -186,9 +192,14 @@ pub enum ClockCommand {
 
 impl ClockCommand {
     /// Runs it.
-    pub async fn run(self, mut client: NodeServiceClient<NodeChannel>, format: Format) -> anyhow::Result<Exit> {
+    pub async fn run(
+        self,
+        mut client: NodeServiceClient<NodeChannel>,
+        format: Format,
+    ) -> anyhow::Result<Exit> {
         let Self::Set { instant } = self;
-        let answer = client.set_clock(wire::SetClockRequest { instant })
+        let answer = client
+            .set_clock(wire::SetClockRequest { instant })
             .await?
             .into_inner();
         let mut table = Table::of(&[("instant", "Orologio")]);
@@ -207,11 +218,13 @@ pub enum SyncCommand {
 
 impl SyncCommand {
     /// Runs it.
-    pub async fn run(self, mut client: NodeServiceClient<NodeChannel>, format: Format) -> anyhow::Result<Exit> {
+    pub async fn run(
+        self,
+        mut client: NodeServiceClient<NodeChannel>,
+        format: Format,
+    ) -> anyhow::Result<Exit> {
         let Self::Status = self;
-        let answer = client.sync_status(wire::SyncStatusRequest {})
-            .await?
-            .into_inner();
+        let answer = client.sync_status(wire::SyncStatusRequest {}).await?.into_inner();
         SyncTables::new(&answer).print(format)?;
         Ok(Exit::Ok)
     }

@@ -183,9 +183,12 @@ pub fn verify_batch(
 }
 
 fn check_bounds(first: u64, leaves: &[Offered<'_>]) -> Result<(), BatchBound> {
-    let sizes = leaves
-        .iter()
-        .map(|leaf| (leaf.header_bytes.len(), leaf.body.map_or(0, |(_, stored)| stored.len())));
+    let sizes = leaves.iter().map(|leaf| {
+        (
+            leaf.header_bytes.len(),
+            leaf.body.map_or(0, |(_, stored)| stored.len()),
+        )
+    });
     check_sizes(first, sizes)
 }
 

@@ -62,8 +62,10 @@ impl Node {
     /// Dying before the commit leaves the ledger as it was, and the peer sends the batch again.
     /// Dying after it leaves it stored and applied; the answer is then given at the next handshake.
     pub async fn receive(&self, batch: wire::Batch) -> Result<Received, ReceiveError> {
-        let node: NodeId =
-            batch.node.parse().map_err(|e: raccordo_model::node::NameError| ReceiveError::Protocol(e.to_string()))?;
+        let node: NodeId = batch
+            .node
+            .parse()
+            .map_err(|e: raccordo_model::node::NameError| ReceiveError::Protocol(e.to_string()))?;
         if node == self.me() {
             return Err(ReceiveError::Protocol("a batch of our own ledger".into()));
         }
@@ -82,7 +84,10 @@ impl Node {
         let head = followed_head(&mut tx, node).await?;
         if first < head.size {
             // Repeated after a cut: what we hold is the answer.
-            return Ok(Received { size: head.size, held: Vec::new() });
+            return Ok(Received {
+                size: head.size,
+                held: Vec::new(),
+            });
         }
         let size = first + leaves.len() as u64;
         let verifier = verifier(&mut tx, node, size).await?;
@@ -110,7 +115,11 @@ impl Node {
             note: verified.signed.note.clone(),
         };
         store(&mut tx, &head, &next, &stored).await?;
-        let parsed = stored.iter().cloned().map(node::parse).collect::<Result<Vec<Entry>, _>>()?;
+        let parsed = stored
+            .iter()
+            .cloned()
+            .map(node::parse)
+            .collect::<Result<Vec<Entry>, _>>()?;
         let held = match projection::apply_hopefully(self.projector.as_ref(), &mut tx, node, &parsed).await {
             Ok(()) => Vec::new(),
             Err(ApplyError::Store(error)) => return Err(error.into()),
@@ -133,7 +142,9 @@ impl Node {
     /// Dying between the commit and telling it loses nothing: the next session tells it.
     pub async fn cosign(&self, node: NodeId) -> Result<Option<(u64, String)>, NodeError> {
         let mut tx = self.db.write().await?;
-        let Some(head) = heads::get(&mut tx, node).await?.filter(|h| h.size > 0) else { return Ok(None) };
+        let Some(head) = heads::get(&mut tx, node).await?.filter(|h| h.size > 0) else {
+            return Ok(None);
+        };
         let last = cosignatures::last(&mut tx, node, self.me()).await?;
         if let Some(kept) = last.as_ref().filter(|c| c.size == head.size) {
             return Ok(Some((kept.size, kept.line.clone())));
@@ -150,7 +161,9 @@ impl Node {
         let last = match last {
             None => None,
             Some(kept) => {
-                let note = checkpoints::get(&mut tx, node, kept.size).await?.unwrap_or_default();
+                let note = checkpoints::get(&mut tx, node, kept.size)
+                    .await?
+                    .unwrap_or_default();
                 let root = peek(&note).map(|c| c.root).map_err(|_| StoreError::Corrupt {
                     table: "ledger_checkpoint",
                     column: "note",
@@ -159,8 +172,7 @@ impl Node {
                 Some((kept.size, root))
             }
         };
-        may_cosign(last, &signed)
-            .map_err(|_| StoreError::Moved("the last cosignature"))?;
+        may_cosign(last, &signed).map_err(|_| StoreError::Moved("the last cosignature"))?;
         let cosignature = self.identity.cosigner.cosign(&signed, self.clock.now());
         cosignatures::insert(&mut tx, node, self.me(), &cosignature).await?;
         tx.commit().await?;
@@ -183,7 +195,11 @@ impl Node {
             .identity
             .verifier()?
             .open(&note)
-            .map_err(|_| StoreError::Corrupt { table: "ledger_checkpoint", column: "note", key: size.to_string() })?;
+            .map_err(|_| StoreError::Corrupt {
+                table: "ledger_checkpoint",
+                column: "note",
+                key: size.to_string(),
+            })?;
         let keys = keys::at(&mut tx, cosigner, u64::MAX)
             .await?
             .ok_or_else(|| protocol("a cosignature by a node whose keys we do not know"))?;
@@ -201,7 +217,16 @@ impl Node {
         tracing::error!(%peer, reason, "fenced");
         let mut tx = self.db.write().await?;
         let at = self.system_clock.now();
-        fences::insert(&mut tx, &Fence { peer, at, reason: reason.into(), evidence: evidence.into() }).await?;
+        fences::insert(
+            &mut tx,
+            &Fence {
+                peer,
+                at,
+                reason: reason.into(),
+                evidence: evidence.into(),
+            },
+        )
+        .await?;
         Ok(tx.commit().await?)
     }
 }
@@ -223,13 +248,21 @@ pub async fn verifier(tx: &mut Tx, node: NodeId, size: u64) -> Result<LedgerVeri
         .await?
         .ok_or_else(|| ReceiveError::Protocol(format!("no key of node {node} is known here")))?;
     LedgerVerifier::new(&keys.origin, &keys.ledger_key).map_err(|_| {
-        StoreError::Corrupt { table: "ledger_key", column: "ledger_key", key: node.to_string() }.into()
+        StoreError::Corrupt {
+            table: "ledger_key",
+            column: "ledger_key",
+            key: node.to_string(),
+        }
+        .into()
     })
 }
 
 /// Bytes of header and body of a leaf as it came.
 fn sizes(leaf: &wire::Leaf) -> (usize, usize) {
-    (leaf.header.len(), leaf.body.as_ref().map_or(0, |body| body.stored.len()))
+    (
+        leaf.header.len(),
+        leaf.body.as_ref().map_or(0, |body| body.stored.len()),
+    )
 }
 
 async fn followed_head(tx: &mut Tx, node: NodeId) -> Result<Head, ReceiveError> {
@@ -265,7 +298,9 @@ fn verify(
         .collect();
     let frontier = frontier_of(head)?;
     follower::verify_batch(&frontier, verifier, first, &offered, checkpoint).map_err(|error| match error {
-        FollowError::NotContiguous { .. } | FollowError::Bounds(_) => ReceiveError::Protocol(error.to_string()),
+        FollowError::NotContiguous { .. } | FollowError::Bounds(_) => {
+            ReceiveError::Protocol(error.to_string())
+        }
         _ => ReceiveError::Verification(format!("{error}; checkpoint {checkpoint:?}")),
     })
 }

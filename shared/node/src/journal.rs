@@ -124,12 +124,23 @@ impl Node {
             )
             .into());
         }
-        let head = heads::get(&mut tx, self.me()).await?.ok_or(StoreError::Moved("the ledger's head"))?;
+        let head = heads::get(&mut tx, self.me())
+            .await?
+            .ok_or(StoreError::Moved("the ledger's head"))?;
         let frontier = frontier_of(&head)?;
         let seen = projection::cursors(&mut tx).await?;
         let seen = seen.into_iter().filter(|(node, _)| *node != self.me()).collect();
         let now = self.clock.now();
-        Ok(Acting { node: self, tx, head, frontier, seen, leaves: Vec::new(), bytes: 0, now })
+        Ok(Acting {
+            node: self,
+            tx,
+            head,
+            frontier,
+            seen,
+            leaves: Vec::new(),
+            bytes: 0,
+            now,
+        })
     }
 }
 
@@ -170,7 +181,10 @@ impl Acting<'_> {
         };
         let header_bytes = wire_entry::encode_header(&header);
         self.admit(&header_bytes, &stored)?;
-        let body = Body { salt: salt(&*self.node.random), stored };
+        let body = Body {
+            salt: salt(&*self.node.random),
+            stored,
+        };
         let body_hash = hash::body_hash(&body.salt, &body.stored);
         let entry = StoredEntry {
             node: self.node.me(),
@@ -200,7 +214,10 @@ impl Acting<'_> {
         let appended = match prepare(&self.frontier, &self.leaves, &identity.origin, &identity.signer) {
             Ok(appended) => appended,
             Err(AppendError::Empty) => {
-                let committed = Committed { size: self.head.size, note: self.head.note };
+                let committed = Committed {
+                    size: self.head.size,
+                    note: self.head.note,
+                };
                 self.tx.commit().await?;
                 return Ok(committed);
             }
@@ -226,15 +243,24 @@ impl Acting<'_> {
             }
         }
         self.node.grown.send_replace(size);
-        Ok(Committed { size, note: next.note })
+        Ok(Committed {
+            size,
+            note: next.note,
+        })
     }
 
     fn admit(&mut self, header: &[u8], stored: &[u8]) -> Result<(), NodeError> {
         if header.len() > HEADER_BYTES_MAX {
-            return Err(too_large("header", &format!("{} bytes, at most {HEADER_BYTES_MAX}", header.len())));
+            return Err(too_large(
+                "header",
+                &format!("{} bytes, at most {HEADER_BYTES_MAX}", header.len()),
+            ));
         }
         if stored.len() > BODY_BYTES_MAX {
-            return Err(too_large("body", &format!("{} bytes, at most {BODY_BYTES_MAX}", stored.len())));
+            return Err(too_large(
+                "body",
+                &format!("{} bytes, at most {BODY_BYTES_MAX}", stored.len()),
+            ));
         }
         self.bytes += header.len() + stored.len();
         if self.leaves.len() >= BATCH_ENTRIES_MAX || self.bytes > BATCH_BYTES_MAX {

@@ -165,11 +165,7 @@ pub async fn follow_in(tx: &mut raccordo_store::Tx, keys: &PublicKeys) -> Result
     keys::insert(tx, keys).await
 }
 
-async fn ensure_ledger(
-    tx: &mut raccordo_store::Tx,
-    node: NodeId,
-    origin: &Origin,
-) -> Result<(), StoreError> {
+async fn ensure_ledger(tx: &mut raccordo_store::Tx, node: NodeId, origin: &Origin) -> Result<(), StoreError> {
     if heads::get(tx, node).await?.is_some() {
         return Ok(());
     }
@@ -179,9 +175,12 @@ async fn ensure_ledger(
 
 /// Parses a stored entry; its bytes were verified when they came.
 pub fn parse(stored: StoredEntry) -> Result<Entry, NodeError> {
-    let header = raccordo_proto::entry::decode_header(&stored.header).map_err(|error| {
-        NodeError::Unreadable { node: stored.node, index: stored.index, why: error.to_string() }
-    })?;
+    let header =
+        raccordo_proto::entry::decode_header(&stored.header).map_err(|error| NodeError::Unreadable {
+            node: stored.node,
+            index: stored.index,
+            why: error.to_string(),
+        })?;
     Ok(Entry {
         node: stored.node,
         index: stored.index,
@@ -202,5 +201,9 @@ pub fn frontier_of(head: &Head) -> Result<Frontier, StoreError> {
     };
     let frontier = Frontier::from_bytes(&head.frontier).map_err(|_| corrupt())?;
     let root: TreeHash = frontier.root();
-    if frontier.size() == head.size && root == head.root { Ok(frontier) } else { Err(corrupt()) }
+    if frontier.size() == head.size && root == head.root {
+        Ok(frontier)
+    } else {
+        Err(corrupt())
+    }
 }

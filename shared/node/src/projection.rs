@@ -21,11 +21,13 @@ pub(crate) const CURSOR: &str = "SELECT applied FROM proj_cursor WHERE ledger = 
 pub(crate) const CURSORS: &str = "SELECT ledger, applied FROM proj_cursor ORDER BY ledger";
 pub(crate) const MOVE: &str = "INSERT INTO proj_cursor (ledger, applied) VALUES ($1, $2)
     ON CONFLICT (ledger) DO UPDATE SET applied = excluded.applied";
-pub(crate) const HOLD: &str = "INSERT INTO proj_quarantine (ledger, idx, kind, subject, code, retry, text, remedy)
+pub(crate) const HOLD: &str =
+    "INSERT INTO proj_quarantine (ledger, idx, kind, subject, code, retry, text, remedy)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 pub(crate) const HELD: &str = "SELECT code FROM proj_quarantine WHERE ledger = $1 AND subject = $2 LIMIT 1";
 pub(crate) const ANY_HELD: &str = "SELECT idx FROM proj_quarantine WHERE ledger = $1 LIMIT 1";
-pub(crate) const LIST_HELD: &str = "SELECT ledger, idx, kind, subject, code, text, remedy FROM proj_quarantine
+pub(crate) const LIST_HELD: &str =
+    "SELECT ledger, idx, kind, subject, code, text, remedy FROM proj_quarantine
     ORDER BY ledger, idx LIMIT 1000";
 
 /// The projections that every node has.
@@ -37,7 +39,10 @@ pub const NODE_MIGRATIONS: &[Migration] = &[Migration {
 }];
 
 /// Their tables.
-pub const NODE_TABLES: &[Table] = &[table!("proj_cursor", "ledger"), table!("proj_quarantine", "ledger, idx")];
+pub const NODE_TABLES: &[Table] = &[
+    table!("proj_cursor", "ledger"),
+    table!("proj_quarantine", "ledger, idx"),
+];
 
 /// What a node makes of entries; implemented by `hub` and by `spoke`.
 pub trait Projector: Send + Sync + 'static {
@@ -99,7 +104,12 @@ pub enum ApplyError {
 impl ApplyError {
     /// A rule of the domain stands against the entry.
     pub fn refused(text: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::Refused { code: "refused", retry: Retry::Never, text: text.into(), remedy: remedy.into() }
+        Self::Refused {
+            code: "refused",
+            retry: Retry::Never,
+            text: text.into(),
+            remedy: remedy.into(),
+        }
     }
 }
 
@@ -135,7 +145,11 @@ pub async fn cursors(tx: &mut Tx) -> Result<Vec<(NodeId, u64)>, StoreError> {
     rows.into_iter()
         .map(|(ledger, applied)| match ledger.parse() {
             Ok(node) => Ok((node, applied as u64)),
-            Err(_) => Err(StoreError::Corrupt { table: "proj_cursor", column: "ledger", key: ledger }),
+            Err(_) => Err(StoreError::Corrupt {
+                table: "proj_cursor",
+                column: "ledger",
+                key: ledger,
+            }),
         })
         .collect()
 }
@@ -203,7 +217,12 @@ pub async fn apply_carefully(
         match verdict {
             Ok(()) => {}
             Err(ApplyError::Store(error)) => return Err(error),
-            Err(ApplyError::Refused { code, retry, text, remedy }) => {
+            Err(ApplyError::Refused {
+                code,
+                retry,
+                text,
+                remedy,
+            }) => {
                 let row = Held {
                     node,
                     index: entry.index,
@@ -243,7 +262,12 @@ pub async fn apply_hopefully(
 /// Moves the cursor of `node`'s ledger past the last of these entries.
 pub async fn move_cursor(tx: &mut Tx, node: NodeId, entries: &[Entry]) -> Result<(), StoreError> {
     let Some(last) = entries.last() else { return Ok(()) };
-    tx.query(MOVE).bind(node.to_string()).bind(last.index as i64 + 1).execute().await.map(drop)
+    tx.query(MOVE)
+        .bind(node.to_string())
+        .bind(last.index as i64 + 1)
+        .execute()
+        .await
+        .map(drop)
 }
 
 async fn depends_on_held(
@@ -291,7 +315,10 @@ async fn hold(tx: &mut Tx, entry: &Entry, row: &Held) -> Result<(), StoreError> 
 /// At most [`REFUSAL_BYTES_MAX`] bytes of a text, cut between characters.
 fn clip(mut text: String) -> String {
     if text.len() > REFUSAL_BYTES_MAX {
-        let end = (0..=REFUSAL_BYTES_MAX).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
+        let end = (0..=REFUSAL_BYTES_MAX)
+            .rev()
+            .find(|i| text.is_char_boundary(*i))
+            .unwrap_or(0);
         text.truncate(end);
     }
     text

@@ -31,7 +31,11 @@ pub struct Rebuilt {
 
 /// Every projection table of a node.
 pub fn tables(node: &Node) -> Vec<Table> {
-    NODE_TABLES.iter().chain(node.projector.tables()).copied().collect()
+    NODE_TABLES
+        .iter()
+        .chain(node.projector.tables())
+        .copied()
+        .collect()
 }
 
 /// The digest of a node's projections (see [`dump::digest`]).
@@ -50,7 +54,10 @@ pub async fn rebuild(node: &Node) -> Result<Rebuilt, NodeError> {
     for table in &declared {
         tx.script(table.drop).await?;
     }
-    let migrations: Vec<_> = NODE_MIGRATIONS.iter().chain(node.projector.migrations()).collect();
+    let migrations: Vec<_> = NODE_MIGRATIONS
+        .iter()
+        .chain(node.projector.migrations())
+        .collect();
     for migration in &migrations {
         migration::forget(&mut tx, migration.component).await?;
     }
@@ -60,14 +67,22 @@ pub async fn rebuild(node: &Node) -> Result<Rebuilt, NodeError> {
     let entries = replay(node, &mut tx).await?;
     let after = dump::digest_in(&mut tx, &declared).await?;
     tx.commit().await?;
-    Ok(Rebuilt { before, after, entries })
+    Ok(Rebuilt {
+        before,
+        after,
+        entries,
+    })
 }
 
 /// A `proj_*` table that nobody declares would escape digest and rebuild.
 pub async fn refuse_undeclared(tx: &mut Tx, declared: &[Table]) -> Result<(), StoreError> {
     for name in dump::projection_tables(tx).await? {
         if !declared.iter().any(|t| t.name == name) {
-            return Err(StoreError::Corrupt { table: "sqlite_master or pg_tables", column: "name", key: name });
+            return Err(StoreError::Corrupt {
+                table: "sqlite_master or pg_tables",
+                column: "name",
+                key: name,
+            });
         }
     }
     Ok(())
@@ -82,14 +97,22 @@ pub async fn would_change(node: &Node) -> Result<Option<Rebuilt>, NodeError> {
         tx.script(table.drop).await?;
     }
     for migration in NODE_MIGRATIONS.iter().chain(node.projector.migrations()) {
-        let text = if tx.is_sqlite() { migration.sqlite } else { migration.postgres };
+        let text = if tx.is_sqlite() {
+            migration.sqlite
+        } else {
+            migration.postgres
+        };
         tx.script(text).await?;
     }
     let entries = replay(node, &mut tx).await?;
     let after = dump::digest_in(&mut tx, &declared).await?;
     // Dropped without a commit: the tables stay as they were.
     drop(tx);
-    Ok((before != after).then_some(Rebuilt { before, after, entries }))
+    Ok((before != after).then_some(Rebuilt {
+        before,
+        after,
+        entries,
+    }))
 }
 
 async fn replay(node: &Node, tx: &mut Tx) -> Result<u64, NodeError> {
@@ -128,7 +151,11 @@ async fn advance(
         let to = (*done + PAGE).min(size);
         let entries = page(tx, followed, *done, to).await?;
         if entries.len() as u64 != to - *done {
-            return Err(NodeError::Unreadable { node: followed, index: *done, why: "entries are missing".into() });
+            return Err(NodeError::Unreadable {
+                node: followed,
+                index: *done,
+                why: "entries are missing".into(),
+            });
         }
         projection::apply_carefully(node.projector.as_ref(), tx, followed, &entries).await?;
         *done = to;
@@ -137,5 +164,9 @@ async fn advance(
 }
 
 async fn page(tx: &mut Tx, ledger: NodeId, from: u64, to: u64) -> Result<Vec<Entry>, NodeError> {
-    entries::range(tx, ledger, from, to).await?.into_iter().map(node::parse).collect()
+    entries::range(tx, ledger, from, to)
+        .await?
+        .into_iter()
+        .map(node::parse)
+        .collect()
 }

@@ -13,5 +13,9 @@ pub fn all() -> Vec<&'static str> {
         projection::ANY_HELD,
         projection::LIST_HELD,
     ];
-    projection.into_iter().chain(account::STATEMENTS.iter().copied()).chain(auth::STATEMENTS.iter().copied()).collect()
+    projection
+        .into_iter()
+        .chain(account::STATEMENTS.iter().copied())
+        .chain(auth::STATEMENTS.iter().copied())
+        .collect()
 }

@@ -48,7 +48,10 @@ pub struct Verification {
 impl Verification {
     fn report(&mut self, item: impl Into<String>, problem: impl Into<String>) {
         if self.damage.len() < FINDINGS_MAX {
-            self.damage.push(Damage { item: item.into(), problem: problem.into() });
+            self.damage.push(Damage {
+                item: item.into(),
+                problem: problem.into(),
+            });
         }
     }
 }
@@ -68,7 +71,10 @@ pub async fn verify(node: &Node) -> Result<Verification, NodeError> {
             Ok(None) => {}
             Ok(Some(rebuilt)) => seen.report(
                 "projections",
-                format!("their digest is {}, the ledgers give {}", rebuilt.before, rebuilt.after),
+                format!(
+                    "their digest is {}, the ledgers give {}",
+                    rebuilt.before, rebuilt.after
+                ),
             ),
             Err(error) => seen.report("projections", format!("the ledgers cannot be replayed: {error}")),
         }
@@ -83,7 +89,9 @@ async fn verify_ledger(
     size: u64,
     seen: &mut Verification,
 ) -> Result<(), NodeError> {
-    let Some(head) = heads::get(tx, ledger).await? else { return Ok(()) };
+    let Some(head) = heads::get(tx, ledger).await? else {
+        return Ok(());
+    };
     let mut frontier = Frontier::new();
     let mut next = 0;
     let mut marks = checkpoints::after(tx, ledger, 0, PAGE as u32).await?;
@@ -114,10 +122,16 @@ async fn verify_ledger(
         }
     }
     if frontier.root() != head.root || frontier.to_bytes() != head.frontier {
-        seen.report(format!("head of ledger {ledger}"), format!("its root is not that of its {size} entries"));
+        seen.report(
+            format!("head of ledger {ledger}"),
+            format!("its root is not that of its {size} entries"),
+        );
     }
     if size > 0 && checkpoints::get(tx, ledger, size).await?.as_deref() != Some(head.note.as_str()) {
-        seen.report(format!("checkpoint {ledger}/{size}"), "it is missing or differs from the head's");
+        seen.report(
+            format!("checkpoint {ledger}/{size}"),
+            "it is missing or differs from the head's",
+        );
     }
     verify_cosignatures(tx, ledger, seen).await?;
     seen.ledgers.push((ledger.to_string(), size));
@@ -136,7 +150,10 @@ fn verify_entry(node: &Node, entry: &entries::StoredEntry, seen: &mut Verificati
     let entitled = entry.node == node.me() || header.scope.admits(node.me());
     match &entry.body {
         Some(body) if hash::body_hash(&body.salt, &body.stored) != entry.body_hash => {
-            seen.report(item, format!("its body ({}) was changed: the hash differs", header.kind));
+            seen.report(
+                item,
+                format!("its body ({}) was changed: the hash differs", header.kind),
+            );
         }
         Some(_) if !entitled => seen.report(item, "its body is here, but this node may not read it"),
         Some(_) => seen.bodies += 1,
@@ -191,7 +208,8 @@ async fn verify_cosignatures(tx: &mut Tx, ledger: NodeId, seen: &mut Verificatio
             }
         };
         let verdict = verifier.open(&note).and_then(|signed| {
-            CosignatureVerifier::new(&cosigner_name(&keys.origin), &keys.cosigner_key)?.verify(&signed, &kept.line)
+            CosignatureVerifier::new(&cosigner_name(&keys.origin), &keys.cosigner_key)?
+                .verify(&signed, &kept.line)
         });
         match verdict {
             Ok(_) => seen.cosignatures += 1,

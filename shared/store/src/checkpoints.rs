@@ -22,8 +22,12 @@ pub async fn insert(tx: &mut Tx, node: NodeId, size: u64, note: &str) -> Result<
 
 /// The signed checkpoint at exactly `size`, if one was kept.
 pub async fn get(tx: &mut Tx, node: NodeId, size: u64) -> Result<Option<String>, StoreError> {
-    let row: Option<(String,)> =
-        tx.query(GET).bind(node.to_string()).bind(size as i64).fetch_optional().await?;
+    let row: Option<(String,)> = tx
+        .query(GET)
+        .bind(node.to_string())
+        .bind(size as i64)
+        .fetch_optional()
+        .await?;
     Ok(row.map(|(note,)| note))
 }
 

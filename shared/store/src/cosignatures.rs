@@ -33,13 +33,13 @@ pub async fn insert(
 }
 
 /// The cosignature of the largest size by `cosigner`.
-pub async fn last(
-    tx: &mut Tx,
-    node: NodeId,
-    cosigner: NodeId,
-) -> Result<Option<Cosignature>, StoreError> {
-    let row: Option<Row> =
-        tx.query(LAST).bind(node.to_string()).bind(cosigner.to_string()).fetch_optional().await?;
+pub async fn last(tx: &mut Tx, node: NodeId, cosigner: NodeId) -> Result<Option<Cosignature>, StoreError> {
+    let row: Option<Row> = tx
+        .query(LAST)
+        .bind(node.to_string())
+        .bind(cosigner.to_string())
+        .fetch_optional()
+        .await?;
     Ok(row.map(parse))
 }
 
@@ -66,13 +66,19 @@ pub async fn all_last(tx: &mut Tx, node: NodeId) -> Result<Vec<(NodeId, u64)>, S
     rows.into_iter()
         .map(|(cosigner, size)| match cosigner.parse() {
             Ok(node) => Ok((node, size as u64)),
-            Err(_) => {
-                Err(StoreError::Corrupt { table: "ledger_cosignature", column: "cosigner", key: cosigner })
-            }
+            Err(_) => Err(StoreError::Corrupt {
+                table: "ledger_cosignature",
+                column: "cosigner",
+                key: cosigner,
+            }),
         })
         .collect()
 }
 
 fn parse((size, line, at_us): Row) -> Cosignature {
-    Cosignature { size: size as u64, at: Timestamp(at_us), line }
+    Cosignature {
+        size: size as u64,
+        at: Timestamp(at_us),
+        line,
+    }
 }

@@ -72,9 +72,15 @@ pub enum Tx {
 /// One statement with its values.
 pub enum Query<'t> {
     /// On the embedded database.
-    Sqlite(&'t mut sqlx::SqliteConnection, sqlx::query::Query<'static, Sqlite, SqliteArguments>),
+    Sqlite(
+        &'t mut sqlx::SqliteConnection,
+        sqlx::query::Query<'static, Sqlite, SqliteArguments>,
+    ),
     /// On a server.
-    Postgres(&'t mut sqlx::PgConnection, sqlx::query::Query<'static, Postgres, PgArguments>),
+    Postgres(
+        &'t mut sqlx::PgConnection,
+        sqlx::query::Query<'static, Postgres, PgArguments>,
+    ),
 }
 
 impl Db {
@@ -83,10 +89,15 @@ impl Db {
         if address.starts_with("postgres://") || address.starts_with("postgresql://") {
             let options = PgConnectOptions::from_str(address)
                 .map_err(|_| StoreError::Address("postgres://…".into()))?;
-            let pool = PgPoolOptions::new().max_connections(READERS + 2).connect_with(options).await?;
+            let pool = PgPoolOptions::new()
+                .max_connections(READERS + 2)
+                .connect_with(options)
+                .await?;
             return Ok(Self::Postgres(pool));
         }
-        let path = address.strip_prefix("sqlite:").ok_or_else(|| StoreError::Address(address.into()))?;
+        let path = address
+            .strip_prefix("sqlite:")
+            .ok_or_else(|| StoreError::Address(address.into()))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -102,8 +113,10 @@ impl Db {
             .acquire_timeout(Duration::from_secs(60))
             .connect_with(options.clone())
             .await?;
-        let readers =
-            SqlitePoolOptions::new().min_connections(0).max_connections(READERS).connect_lazy_with(options);
+        let readers = SqlitePoolOptions::new()
+            .min_connections(0)
+            .max_connections(READERS)
+            .connect_lazy_with(options);
         Ok(Self::Sqlite { readers, writer })
     }
 
@@ -111,9 +124,10 @@ impl Db {
     pub async fn read(&self) -> Result<Tx, StoreError> {
         Ok(match self {
             Self::Sqlite { readers, .. } => Tx::Sqlite(readers.begin().await?),
-            Self::Postgres(pool) => {
-                Tx::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
-            }
+            Self::Postgres(pool) => Tx::Postgres(
+                pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                    .await?,
+            ),
         })
     }
 
@@ -188,7 +202,8 @@ impl Tx {
 
     /// Goes back to the mark and forgets it.
     pub async fn undo(&mut self) -> Result<(), StoreError> {
-        self.script("ROLLBACK TO SAVEPOINT entry; RELEASE SAVEPOINT entry").await
+        self.script("ROLLBACK TO SAVEPOINT entry; RELEASE SAVEPOINT entry")
+            .await
     }
 
     /// Keeps what was done since the mark and forgets the mark.
@@ -264,6 +279,8 @@ impl Query<'_> {
 
     /// The row of a statement that always has one.
     pub async fn fetch_one<R: Record>(self) -> Result<R, StoreError> {
-        self.fetch_optional().await?.ok_or(StoreError::Database(sqlx::Error::RowNotFound))
+        self.fetch_optional()
+            .await?
+            .ok_or(StoreError::Database(sqlx::Error::RowNotFound))
     }
 }

@@ -35,7 +35,11 @@ macro_rules! table {
 
 /// Names of the `proj_*` tables that the database really has.
 pub async fn projection_tables(tx: &mut Tx) -> Result<Vec<String>, StoreError> {
-    let sql = if tx.is_sqlite() { TABLES_SQLITE } else { TABLES_POSTGRES };
+    let sql = if tx.is_sqlite() {
+        TABLES_SQLITE
+    } else {
+        TABLES_POSTGRES
+    };
     let rows: Vec<(String,)> = tx.query(sql).fetch_all().await?;
     Ok(rows.into_iter().map(|(name,)| name).collect())
 }
@@ -75,13 +79,17 @@ pub async fn each_row(tx: &mut Tx, table: &Table, mut each: impl FnMut(&str)) ->
         Tx::Sqlite(tx) => {
             let mut rows = sqlx::query(table.dump).fetch(&mut **tx);
             while let Some(row) = rows.try_next().await? {
-                each(&line(row.columns().iter().map(|c| c.name()), |i| sqlite_value(&row, i))?);
+                each(&line(row.columns().iter().map(|c| c.name()), |i| {
+                    sqlite_value(&row, i)
+                })?);
             }
         }
         Tx::Postgres(tx) => {
             let mut rows = sqlx::query(table.dump).fetch(&mut **tx);
             while let Some(row) = rows.try_next().await? {
-                each(&line(row.columns().iter().map(|c| c.name()), |i| postgres_value(&row, i))?);
+                each(&line(row.columns().iter().map(|c| c.name()), |i| {
+                    postgres_value(&row, i)
+                })?);
             }
         }
     }

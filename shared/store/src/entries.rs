@@ -7,11 +7,14 @@ use raccordo_model::{
     node::NodeId,
 };
 
-pub(crate) const INSERT: &str = "INSERT INTO ledger_entry (ledger, idx, header, body_hash, leaf_hash, erased_by)
+pub(crate) const INSERT: &str =
+    "INSERT INTO ledger_entry (ledger, idx, header, body_hash, leaf_hash, erased_by)
     VALUES ($1, $2, $3, $4, $5, $6)";
-pub(crate) const INSERT_BODY: &str = "INSERT INTO ledger_body (ledger, idx, salt, stored) VALUES ($1, $2, $3, $4)";
+pub(crate) const INSERT_BODY: &str =
+    "INSERT INTO ledger_body (ledger, idx, salt, stored) VALUES ($1, $2, $3, $4)";
 /// [`INSERT`] of [`ROWS`] entries of one ledger: a sixteenth of the ways to the database and back.
-pub(crate) const INSERT_ROWS: &str = "INSERT INTO ledger_entry (ledger, idx, header, body_hash, leaf_hash, erased_by)
+pub(crate) const INSERT_ROWS: &str =
+    "INSERT INTO ledger_entry (ledger, idx, header, body_hash, leaf_hash, erased_by)
     VALUES
     ($1, $2, $3, $4, $5, $6), ($1, $7, $8, $9, $10, $11), ($1, $12, $13, $14, $15, $16),
     ($1, $17, $18, $19, $20, $21), ($1, $22, $23, $24, $25, $26), ($1, $27, $28, $29, $30, $31),
@@ -25,7 +28,8 @@ pub(crate) const INSERT_BODY_ROWS: &str = "INSERT INTO ledger_body (ledger, idx,
     ($1, $14, $15, $16), ($1, $17, $18, $19), ($1, $20, $21, $22), ($1, $23, $24, $25),
     ($1, $26, $27, $28), ($1, $29, $30, $31), ($1, $32, $33, $34), ($1, $35, $36, $37),
     ($1, $38, $39, $40), ($1, $41, $42, $43), ($1, $44, $45, $46), ($1, $47, $48, $49)";
-pub(crate) const RANGE: &str = "SELECT e.idx, e.header, e.body_hash, e.leaf_hash, e.erased_by, b.salt, b.stored
+pub(crate) const RANGE: &str =
+    "SELECT e.idx, e.header, e.body_hash, e.leaf_hash, e.erased_by, b.salt, b.stored
     FROM ledger_entry e LEFT JOIN ledger_body b ON b.ledger = e.ledger AND b.idx = e.idx
     WHERE e.ledger = $1 AND e.idx >= $2 AND e.idx < $3 ORDER BY e.idx";
 pub(crate) const SIZES: &str = "SELECT e.idx,
@@ -54,7 +58,15 @@ pub struct StoredEntry {
     pub body: Option<Body>,
 }
 
-type Row = (i64, Vec<u8>, Vec<u8>, Vec<u8>, Option<i64>, Option<Vec<u8>>, Option<Vec<u8>>);
+type Row = (
+    i64,
+    Vec<u8>,
+    Vec<u8>,
+    Vec<u8>,
+    Option<i64>,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+);
 
 /// Rows of the statements that insert many.
 const ROWS: usize = 16;
@@ -77,10 +89,17 @@ pub async fn insert(tx: &mut Tx, entries: &[StoredEntry]) -> Result<(), StoreErr
     }
     let with_body: Vec<&StoredEntry> = entries.iter().filter(|e| e.body.is_some()).collect();
     for rows in in_rows(&with_body) {
-        let sql = if rows.len() == ROWS { INSERT_BODY_ROWS } else { INSERT_BODY };
+        let sql = if rows.len() == ROWS {
+            INSERT_BODY_ROWS
+        } else {
+            INSERT_BODY
+        };
         let mut query = tx.query(sql).bind(rows[0].node.to_string());
         for (index, body) in rows.iter().filter_map(|e| Some((e.index, e.body.as_ref()?))) {
-            query = query.bind(index as i64).bind(body.salt.to_vec()).bind(body.stored.clone());
+            query = query
+                .bind(index as i64)
+                .bind(body.salt.to_vec())
+                .bind(body.stored.clone());
         }
         query.execute().await?;
     }
@@ -89,10 +108,12 @@ pub async fn insert(tx: &mut Tx, entries: &[StoredEntry]) -> Result<(), StoreErr
 
 /// Entries of one ledger each, [`ROWS`] at once as far as that goes, then one by one.
 fn in_rows<'a>(entries: &'a [&'a StoredEntry]) -> impl Iterator<Item = &'a [&'a StoredEntry]> {
-    entries.chunk_by(|one, next| one.node == next.node).flat_map(|group| {
-        let (whole, rest) = group.split_at(group.len() / ROWS * ROWS);
-        whole.chunks(ROWS).chain(rest.chunks(1))
-    })
+    entries
+        .chunk_by(|one, next| one.node == next.node)
+        .flat_map(|group| {
+            let (whole, rest) = group.split_at(group.len() / ROWS * ROWS);
+            whole.chunks(ROWS).chain(rest.chunks(1))
+        })
 }
 
 /// The entries `from..to` of a ledger; the caller bounds the range.
@@ -144,7 +165,10 @@ fn parse(node: NodeId, row: Row) -> Result<StoredEntry, StoreError> {
     let index = index as u64;
     let body = match (salt, stored) {
         (Some(salt), Some(stored)) => Some(Body {
-            salt: salt.as_slice().try_into().map_err(|_| corrupt(node, index, "salt"))?,
+            salt: salt
+                .as_slice()
+                .try_into()
+                .map_err(|_| corrupt(node, index, "salt"))?,
             stored,
         }),
         _ => None,
@@ -161,5 +185,9 @@ fn parse(node: NodeId, row: Row) -> Result<StoredEntry, StoreError> {
 }
 
 fn corrupt(node: NodeId, index: u64, column: &'static str) -> StoreError {
-    StoreError::Corrupt { table: "ledger_entry", column, key: format!("{node}/{index}") }
+    StoreError::Corrupt {
+        table: "ledger_entry",
+        column,
+        key: format!("{node}/{index}"),
+    }
 }

@@ -47,5 +47,10 @@ pub async fn put(tx: &mut Tx, peer: NodeId, epoch: Epoch) -> Result<(), StoreErr
 
 /// Notes that `peer` was heard.
 pub async fn touch(tx: &mut Tx, peer: NodeId, at: Timestamp) -> Result<(), StoreError> {
-    tx.query(TOUCH).bind(peer.to_string()).bind(at.0).execute().await.map(drop)
+    tx.query(TOUCH)
+        .bind(peer.to_string())
+        .bind(at.0)
+        .execute()
+        .await
+        .map(drop)
 }

@@ -7,7 +7,9 @@ pub enum StoreError {
     #[error("the database failed: {0}")]
     Database(#[from] sqlx::Error),
     /// A row that this program did not write, or a damaged one.
-    #[error("row `{key}` of table {table} is damaged in column {column}; run `verify`, then restore or `rebuild`")]
+    #[error(
+        "row `{key}` of table {table} is damaged in column {column}; run `verify`, then restore or `rebuild`"
+    )]
     Corrupt {
         /// The table.
         table: &'static str,
@@ -20,7 +22,9 @@ pub enum StoreError {
     #[error("{0} was moved by another writer in the meantime")]
     Moved(&'static str),
     /// The database was made by another version of a migration.
-    #[error("migration {component} {version} of this database differs from the program's: use the program that made it")]
+    #[error(
+        "migration {component} {version} of this database differs from the program's: use the program that made it"
+    )]
     Migration {
         /// The component.
         component: String,

@@ -5,7 +5,8 @@ use raccordo_model::{node::NodeId, timestamp::Timestamp};
 
 pub(crate) const INSERT: &str = "INSERT INTO ledger_fence (peer, at_us, reason, evidence)
     VALUES ($1, $2, $3, $4) ON CONFLICT (peer, at_us) DO NOTHING";
-pub(crate) const LIST: &str = "SELECT peer, at_us, reason, evidence FROM ledger_fence ORDER BY at_us, peer LIMIT 1000";
+pub(crate) const LIST: &str =
+    "SELECT peer, at_us, reason, evidence FROM ledger_fence ORDER BY at_us, peer LIMIT 1000";
 pub(crate) const OF: &str = "SELECT peer, at_us, reason, evidence FROM ledger_fence WHERE peer = $1
     ORDER BY at_us LIMIT 1";
 
@@ -50,7 +51,16 @@ pub async fn of(tx: &mut Tx, peer: NodeId) -> Result<Option<Fence>, StoreError> 
 
 fn parse((peer, at, reason, evidence): Row) -> Result<Fence, StoreError> {
     match peer.parse() {
-        Ok(peer) => Ok(Fence { peer, at: Timestamp(at), reason, evidence }),
-        Err(_) => Err(StoreError::Corrupt { table: "ledger_fence", column: "peer", key: peer }),
+        Ok(peer) => Ok(Fence {
+            peer,
+            at: Timestamp(at),
+            reason,
+            evidence,
+        }),
+        Err(_) => Err(StoreError::Corrupt {
+            table: "ledger_fence",
+            column: "peer",
+            key: peer,
+        }),
     }
 }

@@ -52,8 +52,14 @@ pub async fn create(
 pub async fn get(tx: &mut Tx, node: NodeId) -> Result<Option<Head>, StoreError> {
     type Row = (String, i64, Vec<u8>, Vec<u8>, String);
     let row: Option<Row> = tx.query(GET).bind(node.to_string()).fetch_optional().await?;
-    let Some((origin, size, root, frontier, note)) = row else { return Ok(None) };
-    let corrupt = |column| StoreError::Corrupt { table: "ledger_head", column, key: node.to_string() };
+    let Some((origin, size, root, frontier, note)) = row else {
+        return Ok(None);
+    };
+    let corrupt = |column| StoreError::Corrupt {
+        table: "ledger_head",
+        column,
+        key: node.to_string(),
+    };
     Ok(Some(Head {
         node,
         origin: origin.parse().map_err(|_| corrupt("origin"))?,
@@ -69,8 +75,11 @@ pub async fn list(tx: &mut Tx) -> Result<Vec<(NodeId, u64)>, StoreError> {
     let rows: Vec<(String, i64)> = tx.query(LIST).fetch_all().await?;
     rows.into_iter()
         .map(|(ledger, size)| {
-            let corrupt =
-                |column| StoreError::Corrupt { table: "ledger_head", column, key: ledger.clone() };
+            let corrupt = |column| StoreError::Corrupt {
+                table: "ledger_head",
+                column,
+                key: ledger.clone(),
+            };
             let size = u64::try_from(size).map_err(|_| corrupt("size"))?;
             Ok((ledger.parse().map_err(|_| corrupt("ledger"))?, size))
         })
@@ -89,5 +98,9 @@ pub async fn swap(tx: &mut Tx, from: u64, to: &Head) -> Result<(), StoreError> {
         .bind(to.note.clone())
         .execute()
         .await?;
-    if moved == 1 { Ok(()) } else { Err(StoreError::Moved("the ledger's head")) }
+    if moved == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::Moved("the ledger's head"))
+    }
 }

@@ -38,15 +38,31 @@ pub async fn insert(tx: &mut Tx, keys: &PublicKeys) -> Result<(), StoreError> {
 
 /// The keys in force for checkpoints of `size`.
 pub async fn at(tx: &mut Tx, node: NodeId, size: u64) -> Result<Option<PublicKeys>, StoreError> {
-    let row: Option<(i64, String, Vec<u8>, Vec<u8>)> =
-        tx.query(AT).bind(node.to_string()).bind(size.min(i64::MAX as u64) as i64).fetch_optional().await?;
-    let Some((from_size, origin, ledger_key, cosigner_key)) = row else { return Ok(None) };
-    let corrupt = |column| StoreError::Corrupt { table: "ledger_key", column, key: node.to_string() };
+    let row: Option<(i64, String, Vec<u8>, Vec<u8>)> = tx
+        .query(AT)
+        .bind(node.to_string())
+        .bind(size.min(i64::MAX as u64) as i64)
+        .fetch_optional()
+        .await?;
+    let Some((from_size, origin, ledger_key, cosigner_key)) = row else {
+        return Ok(None);
+    };
+    let corrupt = |column| StoreError::Corrupt {
+        table: "ledger_key",
+        column,
+        key: node.to_string(),
+    };
     Ok(Some(PublicKeys {
         node,
         from_size: from_size as u64,
         origin: origin.parse().map_err(|_| corrupt("origin"))?,
-        ledger_key: ledger_key.as_slice().try_into().map_err(|_| corrupt("ledger_key"))?,
-        cosigner_key: cosigner_key.as_slice().try_into().map_err(|_| corrupt("cosigner_key"))?,
+        ledger_key: ledger_key
+            .as_slice()
+            .try_into()
+            .map_err(|_| corrupt("ledger_key"))?,
+        cosigner_key: cosigner_key
+            .as_slice()
+            .try_into()
+            .map_err(|_| corrupt("cosigner_key"))?,
     }))
 }

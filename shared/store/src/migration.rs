@@ -27,7 +27,8 @@ pub const LEDGER: &[Migration] = &[Migration {
 const BOOK: &str = "CREATE TABLE IF NOT EXISTS local_migration (
     component TEXT NOT NULL, version BIGINT NOT NULL, checksum TEXT NOT NULL, PRIMARY KEY (component, version))";
 pub(crate) const DONE: &str = "SELECT checksum FROM local_migration WHERE component = $1 AND version = $2";
-pub(crate) const NOTE: &str = "INSERT INTO local_migration (component, version, checksum) VALUES ($1, $2, $3)";
+pub(crate) const NOTE: &str =
+    "INSERT INTO local_migration (component, version, checksum) VALUES ($1, $2, $3)";
 pub(crate) const FORGET: &str = "DELETE FROM local_migration WHERE component = $1";
 
 impl Db {
@@ -45,11 +46,19 @@ impl Db {
 
 /// Applies one migration inside `tx` unless the book says that it is done.
 pub async fn apply(tx: &mut Tx, migration: &Migration) -> Result<(), StoreError> {
-    let text = if tx.is_sqlite() { migration.sqlite } else { migration.postgres };
+    let text = if tx.is_sqlite() {
+        migration.sqlite
+    } else {
+        migration.postgres
+    };
     let checksum = hex::encode(Sha256::digest(text));
     let version = i64::from(migration.version);
-    let done: Option<(String,)> =
-        tx.query(DONE).bind(migration.component.to_owned()).bind(version).fetch_optional().await?;
+    let done: Option<(String,)> = tx
+        .query(DONE)
+        .bind(migration.component.to_owned())
+        .bind(version)
+        .fetch_optional()
+        .await?;
     match done {
         Some((found,)) if found == checksum => Ok(()),
         Some(_) => Err(StoreError::Migration {
@@ -58,7 +67,12 @@ pub async fn apply(tx: &mut Tx, migration: &Migration) -> Result<(), StoreError>
         }),
         None => {
             tx.script(text).await?;
-            tx.query(NOTE).bind(migration.component.to_owned()).bind(version).bind(checksum).execute().await?;
+            tx.query(NOTE)
+                .bind(migration.component.to_owned())
+                .bind(version)
+                .bind(checksum)
+                .execute()
+                .await?;
             Ok(())
         }
     }
@@ -67,5 +81,9 @@ pub async fn apply(tx: &mut Tx, migration: &Migration) -> Result<(), StoreError>
 /// Strikes a component from the book, so that its migrations run again: for `rebuild`, which has
 /// dropped its tables in the same transaction.
 pub async fn forget(tx: &mut Tx, component: &str) -> Result<(), StoreError> {
-    tx.query(FORGET).bind(component.to_owned()).execute().await.map(drop)
+    tx.query(FORGET)
+        .bind(component.to_owned())
+        .execute()
+        .await
+        .map(drop)
 }

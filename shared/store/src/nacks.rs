@@ -45,10 +45,19 @@ pub async fn list(tx: &mut Tx) -> Result<Vec<Refused>, StoreError> {
     let rows: Vec<(String, i64, String, String, String, i64)> = tx.query(LIST).fetch_all().await?;
     rows.into_iter()
         .map(|(peer, index, code, text, remedy, at)| match peer.parse() {
-            Ok(peer) => {
-                Ok(Refused { peer, index: index as u64, code, text, remedy, at: Timestamp(at) })
-            }
-            Err(_) => Err(StoreError::Corrupt { table: "ledger_nack", column: "peer", key: peer }),
+            Ok(peer) => Ok(Refused {
+                peer,
+                index: index as u64,
+                code,
+                text,
+                remedy,
+                at: Timestamp(at),
+            }),
+            Err(_) => Err(StoreError::Corrupt {
+                table: "ledger_nack",
+                column: "peer",
+                key: peer,
+            }),
         })
         .collect()
 }

@@ -9,10 +9,10 @@ mod records;
 
 use clap::{Parser, Subcommand};
 use raccordo_cli::{
-    people,
     client::{ClientArgs, NodeChannel, connect},
     exit::{Exit, Failure, HELP, interruptible},
     output::{Format, OutputArgs},
+    people,
 };
 use raccordo_node::identity::node_file::NodeFile;
 use raccordo_proto::wire::{

@@ -28,7 +28,10 @@ pub struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self { base: Duration::from_millis(500), cap: Duration::from_secs(60) }
+        Self {
+            base: Duration::from_millis(500),
+            cap: Duration::from_secs(60),
+        }
     }
 }
 
@@ -83,8 +86,9 @@ pub async fn keep(
 /// Runs one session to its end.
 pub async fn session(node: &Node, peers: &Peers, channel: Channel, shutdown: watch::Receiver<bool>) -> End {
     let (outbound, frames) = mpsc::channel::<Step>(OUTBOUND_FRAMES_MAX);
-    let requests =
-        ReceiverStream::new(frames).map(|step| SessionRequest { frame: Some(Frame { step: Some(step) }) });
+    let requests = ReceiverStream::new(frames).map(|step| SessionRequest {
+        frame: Some(Frame { step: Some(step) }),
+    });
     let mut client = ExchangeServiceClient::new(channel)
         .max_decoding_message_size(FRAME_BYTES_MAX)
         .max_encoding_message_size(FRAME_BYTES_MAX);
@@ -93,7 +97,9 @@ pub async fn session(node: &Node, peers: &Peers, channel: Channel, shutdown: wat
         Err(status) => return End::Cut(causes(&status)),
     };
     let inbound = stream.map(|message| match message {
-        Ok(SessionResponse { frame: Some(Frame { step: Some(step) }) }) => Ok(step),
+        Ok(SessionResponse {
+            frame: Some(Frame { step: Some(step) }),
+        }) => Ok(step),
         Ok(_) => Err("an empty frame".to_owned()),
         Err(status) => Err(causes(&status)),
     });
@@ -120,7 +126,10 @@ mod tests {
     #[test]
     fn waits_are_jittered_and_bounded() {
         let random = SeededRandom::new(7);
-        let backoff = Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(8) };
+        let backoff = Backoff {
+            base: Duration::from_secs(1),
+            cap: Duration::from_secs(8),
+        };
         let waits: Vec<_> = (0..200).map(|n| backoff.wait(n, &random)).collect();
         assert!(waits.iter().all(|w| *w <= backoff.cap));
         assert!(waits.iter().any(|w| *w > Duration::from_secs(4)));

@@ -66,7 +66,12 @@ pub async fn run(
     let mut seat = peers.enter(peer);
     let mut growth = node.watch_growth();
     let mut machine = Machine::new(side, node.me(), peer);
-    let mut driver = Driver { node, peer, outbound: &outbound, ended: None };
+    let mut driver = Driver {
+        node,
+        peer,
+        outbound: &outbound,
+        ended: None,
+    };
     machine.handle(Event::Opened);
     loop {
         while let Some(action) = machine.poll() {
@@ -125,14 +130,18 @@ impl Driver<'_> {
             Action::Greet => Some(self.ours(self.hello().await).map(Event::Greeting)),
             Action::Admit(hello) => Some(self.admit(hello).await.map(Event::Admitted)),
             Action::Enter(welcome) => Some(self.enter(welcome).await.map(Event::Admitted)),
-            Action::ConfirmEpoch(epoch) => {
-                self.confirm(epoch).await.err().map(Err)
-            }
+            Action::ConfirmEpoch(epoch) => self.confirm(epoch).await.err().map(Err),
             Action::Load(from) => Some(self.ours(self.load(from).await).map(Event::Loaded)),
             Action::Receive(batch) => Some(self.receive(batch).await),
-            Action::Cosign => Some(self.ours(self.node.cosign(self.peer).await).map(Event::Cosignature)),
+            Action::Cosign => Some(
+                self.ours(self.node.cosign(self.peer).await)
+                    .map(Event::Cosignature),
+            ),
             Action::Keep(cosigned) => {
-                let kept = self.node.keep_cosignature(self.peer, cosigned.size, &cosigned.line).await;
+                let kept = self
+                    .node
+                    .keep_cosignature(self.peer, cosigned.size, &cosigned.line)
+                    .await;
                 match kept {
                     Ok(_) => None,
                     Err(error) => Some(Err(self.refuse(error).await)),
@@ -189,7 +198,9 @@ impl Driver<'_> {
     async fn refuse(&self, error: ReceiveError) -> Goodbye {
         match error {
             ReceiveError::Node(error) => self.ours::<()>(Err(error)).err().unwrap_or_default(),
-            ReceiveError::Protocol(why) => goodbye(GoodbyeCode::Protocol, &why, "compare the two programs' versions"),
+            ReceiveError::Protocol(why) => {
+                goodbye(GoodbyeCode::Protocol, &why, "compare the two programs' versions")
+            }
             ReceiveError::Verification(why) => self.fence_peer(GoodbyeCode::Verification, &why).await,
         }
     }
@@ -198,12 +209,19 @@ impl Driver<'_> {
         if let Err(error) = self.node.fence(self.peer, why, why).await {
             tracing::error!(peer = %self.peer, %error, "the fence could not be stored");
         }
-        goodbye(code, why, "compare checkpoints outside this stream, then let a person decide")
+        goodbye(
+            code,
+            why,
+            "compare checkpoints outside this stream, then let a person decide",
+        )
     }
 
     async fn receive(&self, batch: Batch) -> Result<Event, Goodbye> {
         match self.node.receive(batch).await {
-            Ok(received) => Ok(Event::Received { size: received.size, held: received.held }),
+            Ok(received) => Ok(Event::Received {
+                size: received.size,
+                held: received.held,
+            }),
             Err(error) => Err(self.refuse(error).await),
         }
     }
@@ -213,7 +231,9 @@ impl Driver<'_> {
         let mut tx = self.node.db.read().await?;
         let marks = checkpoints::after(&mut tx, me, from, BATCH_ENTRIES_MAX as u32).await?;
         let sizes = entries::sizes(&mut tx, me, from, from + BATCH_ENTRIES_MAX as u64).await?;
-        let Some((to, checkpoint)) = last_that_fits(from, marks, &sizes) else { return Ok(None) };
+        let Some((to, checkpoint)) = last_that_fits(from, marks, &sizes) else {
+            return Ok(None);
+        };
         let mut leaves = Vec::with_capacity((to - from) as usize);
         for stored in entries::range(&mut tx, me, from, to).await? {
             let erased_by = stored.erased_by;
@@ -222,7 +242,12 @@ impl Driver<'_> {
             leaf.erased_by = erased_by;
             leaves.push(leaf);
         }
-        Ok(Some(Batch { node: me.to_string(), first: from, leaves, checkpoint }))
+        Ok(Some(Batch {
+            node: me.to_string(),
+            first: from,
+            leaves,
+            checkpoint,
+        }))
     }
 
     async fn hello(&self) -> Result<Hello, NodeError> {
@@ -242,14 +267,22 @@ impl Driver<'_> {
     /// Hub: judges Hello and issues the next epoch. Dying after the commit and before Welcome is
     /// heard, the Spoke presents the epoch that is still current.
     async fn admit(&self, hello: Hello) -> Result<Admission, Goodbye> {
-        let named = hello.federation == self.node.identity.federation.as_str() && hello.node == self.peer.to_string();
+        let named =
+            hello.federation == self.node.identity.federation.as_str() && hello.node == self.peer.to_string();
         if !named {
-            return Err(goodbye(GoodbyeCode::Mismatch, "another federation or region", "check the join bundle"));
+            return Err(goodbye(
+                GoodbyeCode::Mismatch,
+                "another federation or region",
+                "check the join bundle",
+            ));
         }
         self.refuse_fenced().await?;
         let (send_from, held, peer_size) = self.stand(&hello.ledgers).await?;
         let stored = self.ours(self.epoch().await)?;
-        let state = EpochState { current: stored.current, issued: stored.issued };
+        let state = EpochState {
+            current: stored.current,
+            issued: stored.issued,
+        };
         let Ok(next) = handshake::present(state, hello.epoch) else {
             let why = format!(
                 "epoch {} is neither the current {} nor the just issued {}: a clone or a rewound disk",
@@ -257,7 +290,11 @@ impl Driver<'_> {
             );
             return Err(self.fence_peer(GoodbyeCode::Epoch, &why).await);
         };
-        let epoch = Epoch { current: next.current, issued: next.issued, last_contact: self.now() };
+        let epoch = Epoch {
+            current: next.current,
+            issued: next.issued,
+            last_contact: self.now(),
+        };
         self.ours(self.store_epoch(epoch).await)?;
         let mut tx = self.ours(self.node.db.read().await.map_err(NodeError::from))?;
         let ledgers = self.ours(self.states(&mut tx).await)?;
@@ -269,7 +306,14 @@ impl Driver<'_> {
             capabilities: Vec::new(),
             ledgers,
         };
-        Ok(Admission { welcome: Some(welcome), epoch: next.issued, send_from, own_size, peer_size, held })
+        Ok(Admission {
+            welcome: Some(welcome),
+            epoch: next.issued,
+            send_from,
+            own_size,
+            peer_size,
+            held,
+        })
     }
 
     /// Spoke: judges Welcome and stores the epoch before it answers Ready. Dying in between, it
@@ -277,11 +321,22 @@ impl Driver<'_> {
     async fn enter(&self, welcome: Welcome) -> Result<Admission, Goodbye> {
         self.refuse_fenced().await?;
         let (send_from, held, peer_size) = self.stand(&welcome.ledgers).await?;
-        let epoch = Epoch { current: welcome.epoch, issued: welcome.epoch, last_contact: self.now() };
+        let epoch = Epoch {
+            current: welcome.epoch,
+            issued: welcome.epoch,
+            last_contact: self.now(),
+        };
         self.ours(self.store_epoch(epoch).await)?;
         let mut tx = self.ours(self.node.db.read().await.map_err(NodeError::from))?;
         let own_size = own_size(&self.ours(self.states(&mut tx).await)?);
-        Ok(Admission { welcome: None, epoch: welcome.epoch, send_from, own_size, peer_size, held })
+        Ok(Admission {
+            welcome: None,
+            epoch: welcome.epoch,
+            send_from,
+            own_size,
+            peer_size,
+            held,
+        })
     }
 
     async fn refuse_fenced(&self) -> Result<(), Goodbye> {
@@ -295,7 +350,11 @@ impl Driver<'_> {
         };
         match self.ours(fence.await)? {
             None => Ok(()),
-            Some(fence) => Err(goodbye(GoodbyeCode::Fenced, &fence.reason, "a person lifts the fence after recovery")),
+            Some(fence) => Err(goodbye(
+                GoodbyeCode::Fenced,
+                &fence.reason,
+                "a person lifts the fence after recovery",
+            )),
         }
     }
 
@@ -303,23 +362,37 @@ impl Driver<'_> {
     /// ledger, how large that is).
     async fn stand(&self, states: &[LedgerState]) -> Result<(u64, u64, u64), Goodbye> {
         let of = |node: NodeId| {
-            states.iter().find(|s| s.node == node.to_string()).cloned().unwrap_or_else(|| LedgerState {
-                node: node.to_string(),
-                size: 0,
-                checkpoint: String::new(),
-            })
+            states
+                .iter()
+                .find(|s| s.node == node.to_string())
+                .cloned()
+                .unwrap_or_else(|| LedgerState {
+                    node: node.to_string(),
+                    size: 0,
+                    checkpoint: String::new(),
+                })
         };
         let own = self.ours(self.claim(self.node.me(), &of(self.node.me())).await)?;
         let followed = self.ours(self.claim(self.peer, &of(self.peer)).await)?;
         let send_from = match judge_own(&own) {
             Ok(from) => from,
             Err(breach @ Breach::Unproved { .. }) => {
-                return Err(self.fence_peer(GoodbyeCode::Verification, &breach.to_string()).await);
+                return Err(self
+                    .fence_peer(GoodbyeCode::Verification, &breach.to_string())
+                    .await);
             }
             Err(breach) => {
                 let evidence = own.shown.map(|s| s.note).unwrap_or_default();
-                self.ours(self.node.fence(self.node.me(), &breach.to_string(), &evidence).await)?;
-                return Err(goodbye(GoodbyeCode::Fenced, &breach.to_string(), "this node recovers its ledger first"));
+                self.ours(
+                    self.node
+                        .fence(self.node.me(), &breach.to_string(), &evidence)
+                        .await,
+                )?;
+                return Err(goodbye(
+                    GoodbyeCode::Fenced,
+                    &breach.to_string(),
+                    "this node recovers its ledger first",
+                ));
             }
         };
         if let Err(breach) = judge_followed(&followed) {
@@ -338,19 +411,41 @@ impl Driver<'_> {
         let verifier = match verifier(&mut tx, ledger, state.size).await {
             Ok(verifier) => verifier,
             Err(ReceiveError::Node(error)) => return Err(error),
-            Err(_) => return Ok(Claim { held, root_at_claim: None, claimed: state.size, shown: None }),
+            Err(_) => {
+                return Ok(Claim {
+                    held,
+                    root_at_claim: None,
+                    claimed: state.size,
+                    shown: None,
+                });
+            }
         };
         let kept = checkpoints::get(&mut tx, ledger, state.size).await?;
-        let root_at_claim = kept.and_then(|note| verifier.open(&note).ok()).map(|s| s.checkpoint.root);
-        let shown = if state.size == 0 { None } else { verifier.open(&state.checkpoint).ok() };
-        Ok(Claim { held, root_at_claim, claimed: state.size, shown })
+        let root_at_claim = kept
+            .and_then(|note| verifier.open(&note).ok())
+            .map(|s| s.checkpoint.root);
+        let shown = if state.size == 0 {
+            None
+        } else {
+            verifier.open(&state.checkpoint).ok()
+        };
+        Ok(Claim {
+            held,
+            root_at_claim,
+            claimed: state.size,
+            shown,
+        })
     }
 
     async fn states(&self, tx: &mut Tx) -> Result<Vec<LedgerState>, NodeError> {
         let mut states = Vec::new();
         for node in [self.node.me(), self.peer] {
             if let Some(head) = heads::get(tx, node).await? {
-                states.push(LedgerState { node: node.to_string(), size: head.size, checkpoint: head.note });
+                states.push(LedgerState {
+                    node: node.to_string(),
+                    size: head.size,
+                    checkpoint: head.note,
+                });
             }
         }
         Ok(states)
@@ -359,16 +454,32 @@ impl Driver<'_> {
     /// Hub: the Spoke has stored the epoch. A Ready of a session that a newer one overtook is late.
     async fn confirm(&self, epoch: u64) -> Result<(), Goodbye> {
         let stored = self.ours(self.epoch().await)?;
-        let state = EpochState { current: stored.current, issued: stored.issued };
-        let state = handshake::confirm(state, epoch)
-            .map_err(|late| goodbye(GoodbyeCode::Closing, &late.to_string(), "a newer session took over"))?;
-        let epoch = Epoch { current: state.current, issued: state.issued, last_contact: self.now() };
+        let state = EpochState {
+            current: stored.current,
+            issued: stored.issued,
+        };
+        let state = handshake::confirm(state, epoch).map_err(|late| {
+            goodbye(
+                GoodbyeCode::Closing,
+                &late.to_string(),
+                "a newer session took over",
+            )
+        })?;
+        let epoch = Epoch {
+            current: state.current,
+            issued: state.issued,
+            last_contact: self.now(),
+        };
         self.ours(self.store_epoch(epoch).await)
     }
 
     async fn epoch(&self) -> Result<Epoch, NodeError> {
         let mut tx = self.node.db.read().await?;
-        let never = Epoch { current: 0, issued: 0, last_contact: Timestamp(0) };
+        let never = Epoch {
+            current: 0,
+            issued: 0,
+            last_contact: Timestamp(0),
+        };
         Ok(epochs::get(&mut tx, self.peer).await?.unwrap_or(never))
     }
 

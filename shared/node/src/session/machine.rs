@@ -176,7 +176,11 @@ impl Machine {
             (_, Event::Received { size, held }) => self.received(size, held),
             (_, Event::Cosignature(made)) => {
                 if let Some((size, line)) = made {
-                    self.send(Step::Cosigned(Cosigned { node: self.peer.to_string(), size, line }));
+                    self.send(Step::Cosigned(Cosigned {
+                        node: self.peer.to_string(),
+                        size,
+                        line,
+                    }));
                 }
             }
             (state, Event::Frame(step)) => self.frame(state, step),
@@ -221,8 +225,15 @@ impl Machine {
             // Whoever signed it: a session is about the two ledgers of its two ends.
             (_, State::Exchanging, Step::Batch(batch)) => {
                 let named: String = batch.node.chars().take(20).collect();
-                let text = format!("a batch of the ledger of `{named}` in a session with {}", self.peer);
-                self.close(goodbye(GoodbyeCode::Protocol, &text, "send only the entries of the own ledger"));
+                let text = format!(
+                    "a batch of the ledger of `{named}` in a session with {}",
+                    self.peer
+                );
+                self.close(goodbye(
+                    GoodbyeCode::Protocol,
+                    &text,
+                    "send only the entries of the own ledger",
+                ));
             }
             (_, State::Exchanging, Step::Stored(stored)) => self.stored(&stored),
             (_, State::Exchanging, Step::Cosigned(cosigned)) if cosigned.node == self.me.to_string() => {
@@ -299,7 +310,10 @@ impl Machine {
     fn received(&mut self, size: u64, held: Vec<Held>) {
         self.held = size;
         self.peer_size = self.peer_size.max(size);
-        self.send(Step::Stored(Stored { node: self.peer.to_string(), size }));
+        self.send(Step::Stored(Stored {
+            node: self.peer.to_string(),
+            size,
+        }));
         for refused in held.into_iter().take(NACKS_PER_BATCH_MAX) {
             self.send(Step::Nack(nack(refused)));
         }
@@ -319,7 +333,12 @@ impl Machine {
 
 /// A farewell.
 pub fn goodbye(code: GoodbyeCode, text: &str, remedy: &str) -> Goodbye {
-    Goodbye { code: code.into(), text: text.into(), remedy: remedy.into(), retry_after_ms: 0 }
+    Goodbye {
+        code: code.into(),
+        text: text.into(),
+        remedy: remedy.into(),
+        retry_after_ms: 0,
+    }
 }
 
 fn nack(held: Held) -> Nack {
@@ -359,12 +378,20 @@ mod tests {
             peer_size: 0,
             held: 0,
         }));
-        assert!(matches!(machine.poll(), Some(Action::Send(Step::Ready(Ready { epoch: 3 })))));
+        assert!(matches!(
+            machine.poll(),
+            Some(Action::Send(Step::Ready(Ready { epoch: 3 })))
+        ));
         machine
     }
 
     fn batch(first: u64) -> Batch {
-        Batch { node: "090".into(), first, leaves: vec![Default::default()], checkpoint: String::new() }
+        Batch {
+            node: "090".into(),
+            first,
+            leaves: vec![Default::default()],
+            checkpoint: String::new(),
+        }
     }
 
     #[test]
@@ -379,7 +406,10 @@ mod tests {
             }
         }
         assert_eq!(sent, 4);
-        machine.handle(Event::Frame(Step::Stored(Stored { node: "090".into(), size: 1 })));
+        machine.handle(Event::Frame(Step::Stored(Stored {
+            node: "090".into(),
+            size: 1,
+        })));
         assert!(matches!(machine.poll(), Some(Action::Load(4))));
     }
 
@@ -387,10 +417,16 @@ mod tests {
     fn it_cosigns_when_level_and_not_before() {
         let mut machine = exchanging(0);
         machine.peer_size = 2;
-        machine.handle(Event::Received { size: 1, held: vec![] });
+        machine.handle(Event::Received {
+            size: 1,
+            held: vec![],
+        });
         assert!(matches!(machine.poll(), Some(Action::Send(Step::Stored(_)))));
         assert!(machine.poll().is_none(), "not level: nothing is confirmed");
-        machine.handle(Event::Received { size: 2, held: vec![] });
+        machine.handle(Event::Received {
+            size: 2,
+            held: vec![],
+        });
         assert!(matches!(machine.poll(), Some(Action::Send(Step::Stored(_)))));
         assert!(matches!(machine.poll(), Some(Action::Cosign)));
     }
@@ -408,18 +444,30 @@ mod tests {
     fn a_batch_of_a_third_ledger_ends_the_session() {
         for node in ["090", "140", "", "nobody"] {
             let mut machine = exchanging(0);
-            machine.handle(Event::Frame(Step::Batch(Batch { node: node.into(), ..batch(0) })));
-            assert!(matches!(machine.poll(), Some(Action::Close(g)) if g.code() == GoodbyeCode::Protocol), "{node}");
+            machine.handle(Event::Frame(Step::Batch(Batch {
+                node: node.into(),
+                ..batch(0)
+            })));
+            assert!(
+                matches!(machine.poll(), Some(Action::Close(g)) if g.code() == GoodbyeCode::Protocol),
+                "{node}"
+            );
         }
         let mut machine = exchanging(0);
-        machine.handle(Event::Frame(Step::Batch(Batch { node: "hub".into(), ..batch(0) })));
+        machine.handle(Event::Frame(Step::Batch(Batch {
+            node: "hub".into(),
+            ..batch(0)
+        })));
         assert!(matches!(machine.poll(), Some(Action::Receive(_))));
     }
 
     #[test]
     fn an_answer_to_nothing_ends_the_session() {
         let mut machine = exchanging(0);
-        machine.handle(Event::Frame(Step::Stored(Stored { node: "090".into(), size: 1 })));
+        machine.handle(Event::Frame(Step::Stored(Stored {
+            node: "090".into(),
+            size: 1,
+        })));
         assert!(machine.is_closed());
     }
 }

@@ -40,10 +40,22 @@ impl Peers {
         let mut sessions = self.lock();
         let number = sessions.get(&peer).map_or(0, |s| s.number + 1);
         let (stop, stopped) = watch::channel(false);
-        if let Some(older) = sessions.insert(peer, Session { number, exchanging: false, stop }) {
+        if let Some(older) = sessions.insert(
+            peer,
+            Session {
+                number,
+                exchanging: false,
+                stop,
+            },
+        ) {
             older.stop.send_replace(true);
         }
-        Seat { peers: self, peer, number, stop: stopped }
+        Seat {
+            peers: self,
+            peer,
+            number,
+            stop: stopped,
+        }
     }
 
     /// Ends the session of a peer, if there is one.

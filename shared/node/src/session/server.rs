@@ -33,11 +33,17 @@ impl ExchangeService for Exchange {
     ) -> Result<Response<Self::SessionStream>, Status> {
         let peer = match request.extensions().get::<Peer>().map(|p| p.node) {
             Some(NodeId::Region(code)) => NodeId::Region(code),
-            _ => return Err(Status::permission_denied("only a region's certificate opens a session")),
+            _ => {
+                return Err(Status::permission_denied(
+                    "only a region's certificate opens a session",
+                ));
+            }
         };
         let (outbound, frames) = mpsc::channel::<Step>(OUTBOUND_FRAMES_MAX);
         let inbound = request.into_inner().map(|message| match message {
-            Ok(SessionRequest { frame: Some(Frame { step: Some(step) }) }) => Ok(step),
+            Ok(SessionRequest {
+                frame: Some(Frame { step: Some(step) }),
+            }) => Ok(step),
             Ok(_) => Err("an empty frame".to_owned()),
             Err(status) => Err(status.message().to_owned()),
         });
@@ -46,14 +52,16 @@ impl ExchangeService for Exchange {
         // Owned by the stream: it ends when either end of the stream does, and on shutdown.
         tokio::spawn(
             async move {
-                let end =
-                    driver::run(&node, &peers, Side::Hub, peer, inbound, outbound, shutdown).await;
+                let end = driver::run(&node, &peers, Side::Hub, peer, inbound, outbound, shutdown).await;
                 tracing::info!(?end, "session over");
             }
             .instrument(span),
         );
-        let answers = ReceiverStream::new(frames)
-            .map(|step| Ok(SessionResponse { frame: Some(Frame { step: Some(step) }) }));
+        let answers = ReceiverStream::new(frames).map(|step| {
+            Ok(SessionResponse {
+                frame: Some(Frame { step: Some(step) }),
+            })
+        });
         Ok(Response::new(Box::pin(answers)))
     }
 }

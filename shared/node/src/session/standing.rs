@@ -48,7 +48,10 @@ pub enum Breach {
 pub fn judge_own(claim: &Claim) -> Result<u64, Breach> {
     let Some(shown) = proved(claim)? else { return Ok(0) };
     if claim.claimed > claim.held {
-        return Err(Breach::Rewound { held: claim.held, signed: claim.claimed });
+        return Err(Breach::Rewound {
+            held: claim.held,
+            signed: claim.claimed,
+        });
     }
     if claim.root_at_claim != Some(shown.checkpoint.root) {
         return Err(Breach::Forked { size: claim.claimed });
@@ -59,9 +62,14 @@ pub fn judge_own(claim: &Claim) -> Result<u64, Breach> {
 /// Judges the peer's claim about *its own* ledger, of which we hold a part.
 pub fn judge_followed(claim: &Claim) -> Result<(), Breach> {
     if claim.claimed < claim.held {
-        return Err(Breach::Rewound { held: claim.claimed, signed: claim.held });
+        return Err(Breach::Rewound {
+            held: claim.claimed,
+            signed: claim.held,
+        });
     }
-    let Some(shown) = proved(claim)? else { return Ok(()) };
+    let Some(shown) = proved(claim)? else {
+        return Ok(());
+    };
     if claim.claimed == claim.held && claim.root_at_claim != Some(shown.checkpoint.root) {
         return Err(Breach::Forked { size: claim.claimed });
     }
@@ -72,7 +80,9 @@ fn proved(claim: &Claim) -> Result<Option<&SignedCheckpoint>, Breach> {
     match &claim.shown {
         None if claim.claimed == 0 => Ok(None),
         Some(shown) if shown.checkpoint.size == claim.claimed => Ok(Some(shown)),
-        _ => Err(Breach::Unproved { claimed: claim.claimed }),
+        _ => Err(Breach::Unproved {
+            claimed: claim.claimed,
+        }),
     }
 }
 
@@ -83,12 +93,19 @@ mod tests {
 
     fn claim(held: u64, root_at_claim: u8, claimed: u64, shown_root: u8) -> Claim {
         let origin = "raccordo/prova/hub".parse().unwrap();
-        let checkpoint = Checkpoint { origin, size: claimed, root: TreeHash([shown_root; 32]) };
+        let checkpoint = Checkpoint {
+            origin,
+            size: claimed,
+            root: TreeHash([shown_root; 32]),
+        };
         Claim {
             held,
             root_at_claim: Some(TreeHash([root_at_claim; 32])),
             claimed,
-            shown: (claimed > 0).then_some(SignedCheckpoint { checkpoint, note: String::new() }),
+            shown: (claimed > 0).then_some(SignedCheckpoint {
+                checkpoint,
+                note: String::new(),
+            }),
         }
     }
 
@@ -101,15 +118,27 @@ mod tests {
 
     #[test]
     fn a_rewound_owner_is_caught_from_both_sides() {
-        assert_eq!(judge_own(&claim(4, 0, 9, 1)), Err(Breach::Rewound { held: 4, signed: 9 }));
-        assert_eq!(judge_followed(&claim(9, 0, 4, 1)), Err(Breach::Rewound { held: 4, signed: 9 }));
-        assert_eq!(judge_followed(&claim(9, 0, 0, 0)), Err(Breach::Rewound { held: 0, signed: 9 }));
+        assert_eq!(
+            judge_own(&claim(4, 0, 9, 1)),
+            Err(Breach::Rewound { held: 4, signed: 9 })
+        );
+        assert_eq!(
+            judge_followed(&claim(9, 0, 4, 1)),
+            Err(Breach::Rewound { held: 4, signed: 9 })
+        );
+        assert_eq!(
+            judge_followed(&claim(9, 0, 0, 0)),
+            Err(Breach::Rewound { held: 0, signed: 9 })
+        );
     }
 
     #[test]
     fn two_trees_of_one_size_are_a_fork() {
         assert_eq!(judge_own(&claim(9, 1, 4, 2)), Err(Breach::Forked { size: 4 }));
-        assert_eq!(judge_followed(&claim(4, 1, 4, 2)), Err(Breach::Forked { size: 4 }));
+        assert_eq!(
+            judge_followed(&claim(4, 1, 4, 2)),
+            Err(Breach::Forked { size: 4 })
+        );
     }
 
     #[test]

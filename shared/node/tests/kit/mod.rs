@@ -1,5 +1,6 @@
 //! Two nodes in one process, and the wire between them made of channels.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use futures::{StreamExt, future::BoxFuture};
@@ -112,7 +113,16 @@ pub(crate) async fn node_on(db: Db, id: NodeId) -> Arc<Node> {
     };
     let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_700_000_000)));
     let random = Arc::new(SeededRandom::new(u64::from(seed[0])));
-    let node = Node::open(db, identity, Arc::new(Notes { me: id }), clock.clone(), clock, random).await.unwrap();
+    let node = Node::open(
+        db,
+        identity,
+        Arc::new(Notes { me: id }),
+        clock.clone(),
+        clock,
+        random,
+    )
+    .await
+    .unwrap();
     Arc::new(node)
 }
 
@@ -138,8 +148,14 @@ pub(crate) fn note(subject: &str, body: usize, scope: Scope) -> Draft {
     Draft {
         subject: subject.parse().unwrap(),
         scope,
-        actors: vec![Actor { account: AccountId([7; 16]), institution: "MDS".into() }],
-        payload: Payload::Opaque { kind: "x.note".parse::<Kind>().unwrap(), body: vec![b'x'; body] },
+        actors: vec![Actor {
+            account: AccountId([7; 16]),
+            institution: "MDS".into(),
+        }],
+        payload: Payload::Opaque {
+            kind: "x.note".parse::<Kind>().unwrap(),
+            body: vec![b'x'; body],
+        },
         depends_on: Vec::new(),
         supersedes: None,
         not_before: None,
@@ -149,8 +165,14 @@ pub(crate) fn note(subject: &str, body: usize, scope: Scope) -> Draft {
 
 /// An entry of a known kind, so that it is applied.
 pub(crate) fn opened(subject: &str, scope: Scope) -> Draft {
-    let act = Act::RegionRevoked { region: "140".parse().unwrap(), reason: "prova".into() };
-    Draft { payload: Payload::Act(act), ..note(subject, 0, scope) }
+    let act = Act::RegionRevoked {
+        region: "140".parse().unwrap(),
+        reason: "prova".into(),
+    };
+    Draft {
+        payload: Payload::Act(act),
+        ..note(subject, 0, scope)
+    }
 }
 
 /// Appends entries in acts of at most `per_act`.
@@ -185,7 +207,16 @@ impl Line {
         let other = stopped.clone();
         let hub = tokio::spawn(async move {
             let inbound = ReceiverStream::new(from_spoke).map(Ok);
-            driver::run(&hub, &Peers::default(), Side::Hub, peer, inbound, to_spoke, stopped).await
+            driver::run(
+                &hub,
+                &Peers::default(),
+                Side::Hub,
+                peer,
+                inbound,
+                to_spoke,
+                stopped,
+            )
+            .await
         });
         let spoke = tokio::spawn(async move {
             let inbound = ReceiverStream::new(from_hub)
@@ -193,7 +224,16 @@ impl Line {
                 .map(Ok);
             let mut other = other;
             other.mark_unchanged();
-            driver::run(&spoke, &Peers::default(), Side::Spoke, NodeId::Hub, inbound, to_hub, other).await
+            driver::run(
+                &spoke,
+                &Peers::default(),
+                Side::Spoke,
+                NodeId::Hub,
+                inbound,
+                to_hub,
+                other,
+            )
+            .await
         });
         Self { stop, hub, spoke }
     }
@@ -215,7 +255,9 @@ pub(crate) async fn confirmed(owner: &Node, cosigner: NodeId) {
     let size = *owner.watch_growth().borrow();
     for _ in 0..2_000 {
         let mut tx = owner.db.read().await.unwrap();
-        let last = raccordo_store::cosignatures::last(&mut tx, owner.me(), cosigner).await.unwrap();
+        let last = raccordo_store::cosignatures::last(&mut tx, owner.me(), cosigner)
+            .await
+            .unwrap();
         drop(tx);
         if last.is_some_and(|c| c.size == size) {
             return;
@@ -223,6 +265,8 @@ pub(crate) async fn confirmed(owner: &Node, cosigner: NodeId) {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     let mut tx = owner.db.read().await.unwrap();
-    let last = raccordo_store::cosignatures::last(&mut tx, owner.me(), cosigner).await.unwrap();
+    let last = raccordo_store::cosignatures::last(&mut tx, owner.me(), cosigner)
+        .await
+        .unwrap();
     panic!("ledger {} is confirmed at {last:?}, not at {size}", owner.me());
 }
