@@ -54,7 +54,7 @@ const SETTINGS: &[Setting] = &[
         "che cosa scrivere nel log, per esempio info,raccordo_hub=debug",
     ),
     Setting::new("log_format", Some("human"), "human o json"),
-    Setting::new("otlp", None, "collettore OTLP (gRPC) delle tracce"),
+    Setting::secret("otlp", "collettore OTLP (gRPC) delle tracce"),
 ];
 
 /// The settings of the Hub.

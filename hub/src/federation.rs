@@ -33,6 +33,7 @@ use raccordo_node::{
         revocation::Revoked,
     },
     journal::Draft,
+    lock::{LockError, lock},
     node::Identity,
     projection::ApplyError,
     random::{OsRandom, Random},
@@ -43,6 +44,7 @@ use raccordo_proto::body::{Act, FederationCreated};
 use raccordo_store::{Db, StoreError, Tx};
 use std::{
     collections::BTreeMap,
+    fs::File,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -78,6 +80,9 @@ pub enum FolderError {
     /// The file for the commands.
     #[error(transparent)]
     Client(#[from] raccordo_cli::client::ClientError),
+    /// Another process has the folder.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// The folder is of another node, or something is not what it should be.
     #[error("{0}")]
     Other(String),
@@ -290,6 +295,11 @@ pub struct Hub {
 }
 
 impl Hub {
+    /// Makes this process the only one that works on the folder (see [`raccordo_node::lock`]).
+    pub fn lock(&self) -> Result<File, FolderError> {
+        Ok(lock(&self.data)?)
+    }
+
     /// Opens a data folder that [`init`] made.
     pub async fn open(data: &Path, config: Config) -> Result<Self, FolderError> {
         let file = NodeFile::read(data)?;

@@ -312,7 +312,7 @@ impl HubAdministrationService for Administration {
             };
             let outcome = kit::publish(
                 &hub.node,
-                &hub.packs,
+                (&hub.packs, &hub.data),
                 principal.actor(),
                 &descriptor,
                 &folder,

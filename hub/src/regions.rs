@@ -310,10 +310,13 @@ async fn enrol(node: &Node, joining: Joining) -> Result<Enrolled, NodeError> {
     let mut act = node.act().await?;
     let invitation = invitation(act.tx(), &joining.token_hash).await?;
     let admission = admit(invitation.as_ref(), &joining, now)?;
+    let member = get(act.tx(), code).await?;
     let Some(invitation) = invitation.filter(|_| admission == Admission::Enrol) else {
+        // Whose access was ended gets no certificate by asking again; only who holds the token learns why.
+        may_enrol(member.filter(|member| member.revoked).as_ref(), code)?;
         return Ok(enrolled);
     };
-    may_enrol(get(act.tx(), code).await?.as_ref(), code)?;
+    may_enrol(member.as_ref(), code)?;
     let keys = PublicKeys {
         node: NodeId::Region(code),
         origin: origin.clone(),

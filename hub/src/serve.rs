@@ -40,6 +40,8 @@ pub struct Listening {
 
 /// Runs a Hub until a signal or `shutdown`, then drains. `ready` is told the real ports once all listen.
 pub async fn serve(hub: Hub, shutdown: Shutdown, ready: impl FnOnce(&Listening)) -> anyhow::Result<()> {
+    // Two processes on one folder would be two signers of one ledger.
+    let _lock = hub.lock()?;
     let hub = Arc::new(hub);
     let node = hub.node.clone();
     let api = bind(&hub.config.api_address).await?;

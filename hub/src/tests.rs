@@ -247,21 +247,53 @@ impl World {
     }
 
     async fn propose(&self, version: u32, by: Actor) -> Result<Receipt, NodeError> {
+        self.propose_verdict(version, by, PoVerdict::Approved, "").await
+    }
+
+    async fn propose_verdict(
+        &self,
+        version: u32,
+        by: Actor,
+        verdict: PoVerdict,
+        reasons: &str,
+    ) -> Result<Receipt, NodeError> {
         let decision = proposal::Decision {
             region: region(),
             version,
-            verdict: PoVerdict::Approved,
-            reasons: String::new(),
+            verdict,
+            reasons: reasons.into(),
         };
         proposal::decide(&self.hub, by, decision).await
+    }
+
+    async fn propose_record(&self, by: Actor, act: &str) -> Result<Receipt, NodeError> {
+        proposal::record(
+            &self.hub,
+            by,
+            (TOSCANA, "toscana-2023.yaml"),
+            "2023-03",
+            act,
+            "delibera.pdf",
+        )
+        .await
+    }
+
+    async fn proposals(&self) -> Vec<Vec<String>> {
+        let mut tx = self.hub.db.read().await.unwrap();
+        proposal::list(&mut tx).await.unwrap().rows().to_vec()
+    }
+
+    /// Tuscany shares a PE that is pinned to a version of its PO; returns how many entries were held.
+    async fn share_pe(&mut self, version: u32, po_version: u32) -> usize {
+        let mut plan = toscana().executive_plan.unwrap();
+        (plan.version, plan.po_version) = (version, po_version);
+        self.submit(Act::PeShared(plan), "pe/090/2023").await
     }
 
     async fn plans(&mut self) {
         assert_eq!(self.submit_po(1).await, 0);
         self.approve(1).await;
-        let mut plan = toscana().executive_plan.unwrap();
-        (plan.version, plan.po_version) = (1, 1);
-        assert_eq!(self.submit(Act::PeShared(plan), "pe/090/2023").await, 0);
+        assert_eq!(self.share_pe(1, 1).await, 0);
     }
 
     async fn status(&self) -> (u32, Vec<ConsolidatedRow>) {
@@ -442,13 +474,14 @@ async fn a_decision_takes_two_different_people() {
         refused(world.propose(1, person(1, "MDS")).await.unwrap_err()),
         RefusalKind::Precondition
     );
-    // The next version, approved, takes its place.
+    // The next version, approved, takes its place; to that one an earlier plan may still be pinned.
     assert_eq!(world.submit_po(2).await, 0);
     world.approve(2).await;
     assert_eq!(
         (world.po_state(1).await, world.po_state(2).await),
         ("superseded".into(), "approved".into())
     );
+    assert_eq!(world.share_pe(1, 1).await, 0);
     // What the journal refuses, no entry can do either.
     let mut tx = world.hub.db.read().await.unwrap();
     let submission = reference(&mut tx, NodeId::Region(region()), 0).await.unwrap();
@@ -463,6 +496,105 @@ async fn a_decision_takes_two_different_people() {
             .await
             .is_err()
     );
+}
+
+fn kind_of(outcome: Result<Receipt, NodeError>) -> RefusalKind {
+    match outcome.unwrap_err() {
+        NodeError::Refused(refusal) => refusal.kind,
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn only_its_author_replaces_a_proposal_that_waits() {
+    let mut world = World::new().await;
+    world.submit_po(1).await;
+    world.propose(1, person(1, "MDS")).await.unwrap();
+    let reject = |by| world.propose_verdict(1, by, PoVerdict::Rejected, "manca la base");
+    match reject(person(2, "DTD")).await.unwrap_err() {
+        NodeError::Refused(refusal) => {
+            assert_eq!(refusal.kind, RefusalKind::Conflict);
+            assert!(
+                refusal.text.contains("waits") && refusal.remedy.contains("po confirm 090 1"),
+                "{refusal}"
+            );
+        }
+        other => panic!("{other}"),
+    }
+    assert_eq!(
+        kind_of(world.propose(1, person(2, "DTD")).await),
+        RefusalKind::Precondition
+    );
+    assert_eq!(world.proposals().await[0][3], "approvazione");
+    assert!(!reject(person(1, "MDS")).await.unwrap().repeated);
+    let waiting = world.proposals().await;
+    assert_eq!((waiting.len(), waiting[0][3].as_str()), (1, "rifiuto"));
+    assert_eq!(waiting[0][8..], ["", "", "", ""]);
+    proposal::confirm(&world.hub, person(2, "DTD"), region(), 1)
+        .await
+        .unwrap();
+    assert_eq!(world.po_state(1).await, "rejected");
+}
+
+#[tokio::test]
+async fn a_proposed_record_is_listed_whole_and_does_not_outlive_its_version() {
+    let mut world = World::new().await;
+    world.propose_record(person(1, "MDS"), "DGR 12").await.unwrap();
+    assert_eq!(
+        kind_of(world.propose_record(person(2, "DTD"), "DGR 13").await),
+        RefusalKind::Conflict
+    );
+    let count = toscana().operational_plan.unwrap().interventions.len().to_string();
+    let waiting = world.proposals().await;
+    assert_eq!(waiting.len(), 1);
+    assert_eq!(waiting[0][8..], ["2023-03", "DGR 12", "delibera.pdf", &count]);
+    // The region was faster: its version is decided about, and the record that waited is no obstacle.
+    world.submit_po(1).await;
+    world.propose(1, person(2, "DTD")).await.unwrap();
+    proposal::confirm(&world.hub, person(1, "MDS"), region(), 1)
+        .await
+        .unwrap();
+    assert_eq!(
+        (world.po_state(1).await, world.proposals().await.len()),
+        ("approved".into(), 0)
+    );
+}
+
+#[tokio::test]
+async fn a_version_that_was_sent_back_never_counts_as_approved() {
+    let mut world = World::new().await;
+    code_lists::publish(
+        &world.hub,
+        person(3, "MDS"),
+        CodeLists::builtin().yaml(),
+        "t.yaml",
+    )
+    .await
+    .unwrap();
+    let judged = [
+        (1, PoVerdict::ChangesRequested, "changes_requested"),
+        (2, PoVerdict::Rejected, "rejected"),
+    ];
+    for (version, verdict, _) in judged {
+        assert_eq!(world.submit_po(version).await, 0);
+        let by = person(1, "MDS");
+        world
+            .propose_verdict(version, by, verdict, "da rivedere")
+            .await
+            .unwrap();
+        proposal::confirm(&world.hub, person(2, "DTD"), region(), version)
+            .await
+            .unwrap();
+    }
+    assert_eq!(world.submit_po(3).await, 0);
+    world.approve(3).await;
+    for (version, _, state) in judged {
+        assert_eq!(world.po_state(version).await, state);
+        assert_eq!(world.share_pe(1, version).await, 1, "pinned to {state}");
+    }
+    assert_eq!(world.share_pe(1, 3).await, 0);
+    let rebuilt = rebuild::rebuild(&world.hub).await.unwrap();
+    assert_eq!(rebuilt.before, rebuilt.after);
 }
 
 #[tokio::test]
@@ -581,6 +713,24 @@ async fn a_token_enrols_once_and_a_lost_answer_is_given_again() {
         RefusalKind::Conflict
     );
     assert_eq!(*world.hub.watch_growth().borrow(), size);
+}
+
+#[tokio::test]
+async fn a_revoked_region_is_not_answered_again() {
+    let world = World::new().await;
+    let revoked = Act::RegionRevoked {
+        region: region(),
+        reason: "chiavi rubate".into(),
+    };
+    append(&world.hub, revoked, "region/090", Scope::Public)
+        .await
+        .unwrap();
+    let refusal = HubRegistry(world.hub.clone())
+        .enrol(world.joining("segreto"))
+        .await
+        .unwrap_err();
+    assert_eq!(refusal.kind, RefusalKind::Precondition);
+    assert!(refusal.text.contains("revoked"), "{refusal}");
 }
 
 #[tokio::test]

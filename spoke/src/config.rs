@@ -34,7 +34,7 @@ const SETTINGS: &[Setting] = &[
         None,
         "dove si raggiunge il Hub per i certificati, se non come detto da lui",
     ),
-    Setting::new("proxy", None, "proxy HTTP (CONNECT) verso il Hub, host:porta"),
+    Setting::secret("proxy", "proxy HTTP (CONNECT) verso il Hub, host:porta"),
     Setting::secret(
         "store",
         "base dati: sqlite:PERCORSO o postgres://…; altrimenti node.db nella cartella",
@@ -45,7 +45,7 @@ const SETTINGS: &[Setting] = &[
         "che cosa scrivere nel log, per esempio info,raccordo_spoke=debug",
     ),
     Setting::new("log_format", Some("human"), "human o json"),
-    Setting::new("otlp", None, "collettore OTLP (gRPC) delle tracce"),
+    Setting::secret("otlp", "collettore OTLP (gRPC) delle tracce"),
 ];
 
 /// The settings of a Spoke.

@@ -27,6 +27,7 @@ use raccordo_node::{
         node_file::NodeFile, tls::NodeTls,
     },
     journal::Draft,
+    lock::{LockError, lock},
     node::Identity,
     random::{OsRandom, Random},
     status::Refusal,
@@ -35,7 +36,7 @@ use raccordo_proto::body::Act;
 use raccordo_store::{Db, StoreError, heads, keys::PublicKeys};
 use std::{
     collections::BTreeMap,
-    fs::{File, TryLockError},
+    fs::File,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -64,6 +65,9 @@ pub enum FolderError {
     /// The file for the commands.
     #[error(transparent)]
     Client(#[from] raccordo_cli::client::ClientError),
+    /// Another process has the folder.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// The folder is of another node.
     #[error("{0}")]
     Other(String),
@@ -132,23 +136,9 @@ impl Spoke {
         })
     }
 
-    /// Makes this process the only one that works on the folder, until the file is dropped or the
-    /// process ends, however it ends.
+    /// Makes this process the only one that works on the folder (see [`raccordo_node::lock`]).
     pub fn lock(&self) -> Result<File, FolderError> {
-        let path = self.data.join("node.lock");
-        let io = |source| IdentityError::Io {
-            path: path.clone(),
-            source,
-        };
-        let file = File::create(&path).map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => Err(FolderError::Other(format!(
-                "another process works on {}: stop it first (`serve` ends on SIGTERM)",
-                self.data.display()
-            ))),
-            Err(TryLockError::Error(source)) => Err(io(source).into()),
-        }
+        Ok(lock(&self.data)?)
     }
 
     /// How the Hub is reached.

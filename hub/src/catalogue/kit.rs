@@ -18,7 +18,7 @@ use raccordo_model::{
 use raccordo_node::{Node, NodeError, journal::Draft, projection::ApplyError, status::Refusal};
 use raccordo_proto::{body::Act, content::encode_manifest};
 use raccordo_store::{StoreError, Tx};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub(crate) const INSERT: &str =
     "INSERT INTO proj_kit (id, version, content, title, syllabus, manifest, files, bytes, idx, recorded_us, reason)
@@ -37,12 +37,13 @@ struct Published {
 }
 
 /// Cuts the files of `folder` into content and publishes them as the kit version that the descriptor names.
+/// `data` is the node's own folder: nothing of it, keys least of all, is published.
 ///
 /// Chunks are stored before the entry: if we die between the two, they belong to nobody and are found by
 /// the next try.
 pub async fn publish(
     node: &Node,
-    packs: &PackStore,
+    (packs, data): (&PackStore, &Path),
     actor: Actor,
     descriptor: &KitDescriptor,
     folder: &Path,
@@ -54,7 +55,9 @@ pub async fn publish(
         let text = format!("`{}` is not an absolute path", folder.display());
         return Err(Refusal::invalid(text, "give the whole path of the folder on the Hub's machine").into());
     }
-    let manifest = publish_folder(folder, packs, progress)
+    let (folder, data) = (canonical(folder)?, canonical(data)?);
+    not_of_the_node(&folder, &data)?;
+    let manifest = publish_folder(&folder, packs, progress)
         .await
         .map_err(|e| Refusal::invalid(e, "the node must be able to read the folder on its own machine"))?;
     let encoded = encode_manifest(&manifest);
@@ -91,6 +94,31 @@ pub async fn publish(
         &committed,
         &about,
         format!("Kit {kit} pubblicato."),
+    ))
+}
+
+/// Where a folder really is: symbolic links and `..` resolved, so that paths can be compared.
+fn canonical(folder: &Path) -> Result<PathBuf, Refusal> {
+    folder.canonicalize().map_err(|e| {
+        Refusal::invalid(
+            format!("`{}`: {e}", folder.display()),
+            "the node must be able to read the folder on its own machine",
+        )
+    })
+}
+
+/// The rule of what may be published: a folder that shares nothing with the node's own, which holds its keys
+/// and accounts. Both paths are canonical.
+fn not_of_the_node(folder: &Path, data: &Path) -> Result<(), Refusal> {
+    if !folder.starts_with(data) && !data.starts_with(folder) {
+        return Ok(());
+    }
+    Err(Refusal::forbidden(
+        format!(
+            "`{}` is, holds or lies inside the node's data folder: its keys would be published",
+            folder.display()
+        ),
+        "copy the files of the kit to a folder of their own and publish that",
     ))
 }
 
@@ -287,6 +315,36 @@ async fn find(tx: &mut Tx, kit: &Versioned) -> Result<Option<Published>, StoreEr
 mod tests {
     use super::*;
     use raccordo_node::status::RefusalKind;
+
+    #[test]
+    fn nothing_of_the_nodes_own_folder_is_published() {
+        let place = tempfile::tempdir().unwrap();
+        let of = |name: &str| {
+            let folder = place.path().join(name);
+            std::fs::create_dir_all(&folder).unwrap();
+            canonical(&folder).unwrap()
+        };
+        let (data, inside, kit, alike) = (of("data"), of("data/packs"), of("kit"), of("data-kit"));
+        let whole = canonical(place.path()).unwrap();
+        for folder in [&data, &inside, &whole, &canonical(&kit.join("../data")).unwrap()] {
+            let kind = not_of_the_node(folder, &data).map_err(|refusal| refusal.kind);
+            assert_eq!(kind, Err(RefusalKind::Forbidden), "{}", folder.display());
+        }
+        // A neighbour whose name only begins alike is not inside.
+        for folder in [&kit, &alike] {
+            assert_eq!(not_of_the_node(folder, &data), Ok(()), "{}", folder.display());
+        }
+        #[cfg(unix)]
+        {
+            let link = place.path().join("link");
+            std::os::unix::fs::symlink(&data, &link).unwrap();
+            assert!(not_of_the_node(&canonical(&link).unwrap(), &data).is_err());
+        }
+        assert_eq!(
+            canonical(&place.path().join("absent")).unwrap_err().kind,
+            RefusalKind::InvalidInput
+        );
+    }
 
     #[test]
     fn a_version_is_withdrawn_once() {

@@ -190,6 +190,9 @@ async fn open(common: &Common) -> anyhow::Result<Hub> {
 /// `rebuild`
 pub(super) async fn rebuild(common: &Common) -> anyhow::Result<Exit> {
     let hub = open(common).await?;
+    let _lock = hub
+        .lock()
+        .map_err(|e| Failure::new(Exit::Conflict, e.to_string()).remedy("fermare il nodo, poi riprovare"))?;
     let rebuilt = rebuilding::rebuild(&hub.node).await?;
     hub.node.db.close().await;
     let same = rebuilt.before == rebuilt.after;

@@ -37,7 +37,7 @@ pub(crate) const LIST: &str = "SELECT region, version, state, reasons, idx, deci
 pub(crate) const LAST_APPROVED: &str = "SELECT COALESCE(MAX(version), 0) FROM proj_po
     WHERE region = $1 AND state IN ('approved', 'superseded')";
 pub(crate) const SUPERSEDE: &str = "UPDATE proj_po SET state = 'superseded'
-    WHERE region = $1 AND version < $2 AND state IN ('approved', 'changes_requested')";
+    WHERE region = $1 AND version < $2 AND state = 'approved'";
 
 /// A decided or recorded version, as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -378,6 +378,8 @@ async fn store(
         }
     }
     if state == PoState::Approved {
+        // A version that was sent back or refused stays that: `superseded` says that it was approved once,
+        // and `approved_plan` relies on it.
         tx.query(SUPERSEDE)
             .bind(region.to_string())
             .bind(i64::from(version))

@@ -34,7 +34,7 @@ pub(crate) const GET: &str =
     "SELECT act, body, account, institution FROM local_proposal WHERE region = $1 AND version = $2";
 pub(crate) const DELETE: &str = "DELETE FROM local_proposal WHERE region = $1 AND version = $2";
 pub(crate) const LIST: &str =
-    "SELECT region, version, act, verdict, reasons, account, institution, proposed_us
+    "SELECT region, version, act, verdict, reasons, account, institution, proposed_us, body
     FROM local_proposal ORDER BY region, version LIMIT 10000";
 
 const DECISION: &str = "decision";
@@ -62,7 +62,7 @@ pub struct Decision {
     pub reasons: String,
 }
 
-/// Proposes a decision, as the first person. A later proposal about the same version replaces this one.
+/// Proposes a decision, as the first person. While it waits, only its author replaces it by another.
 pub async fn decide(node: &Node, actor: Actor, decision: Decision) -> Result<Receipt, NodeError> {
     let Decision {
         region,
@@ -163,18 +163,10 @@ async fn keep(
             "{what}: {verdict} della versione {version} del PO della regione {region}; serve la conferma di una seconda persona."
         )
     };
-    if let Some(kept) = get(&mut tx, region, version)
-        .await?
-        .filter(|kept| kept.act == proposed.act)
+    if let Some(kept) = get(&mut tx, region, version).await?
+        && may_replace(&kept, &proposed, region, version)? == Placing::Repeated
     {
-        if kept.first.account == proposed.first.account {
-            return Receipt::kept(&mut tx, &about, text("Già proposto"), true).await;
-        }
-        return Err(Refusal::precondition(
-            "another person proposed exactly this already",
-            format!("confirm it with `po confirm {region} {version}`"),
-        )
-        .into());
+        return Receipt::kept(&mut tx, &about, text("Già proposto"), true).await;
     }
     let (idx, leaf) = submission.map_or((-1, Vec::new()), |s| (s.index as i64, s.leaf_hash.0.to_vec()));
     tx.query(PUT)
@@ -194,6 +186,53 @@ async fn keep(
     let receipt = Receipt::kept(&mut tx, &about, text("Proposto"), false).await?;
     tx.commit().await?;
     Ok(receipt)
+}
+
+/// How a proposal takes the place of one that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Placing {
+    /// It is the same one.
+    Repeated,
+    /// It replaces it.
+    Replaces,
+}
+
+/// The rule of a proposal about a version that another proposal waits for: what a person proposed, nobody
+/// else changes under the eyes of the one who confirms.
+fn may_replace(
+    kept: &Proposal,
+    proposed: &Proposal,
+    region: RegionCode,
+    version: u32,
+) -> Result<Placing, Refusal> {
+    let same = kept.act == proposed.act;
+    if kept.first.account == proposed.first.account {
+        return Ok(if same {
+            Placing::Repeated
+        } else {
+            Placing::Replaces
+        });
+    }
+    if same {
+        return Err(Refusal::precondition(
+            "another person proposed exactly this already",
+            format!("confirm it with `po confirm {region} {version}`"),
+        ));
+    }
+    // The region submitted a version of this number meanwhile: the record can be confirmed no more, and would
+    // stand in the way of every decision.
+    if matches!(
+        (&kept.act, &proposed.act),
+        (Act::PoRecorded { .. }, Act::PoDecision { .. })
+    ) {
+        return Ok(Placing::Replaces);
+    }
+    Err(Refusal::conflict(
+        format!("another person's proposal about version {version} of region {region} waits already"),
+        format!(
+            "see `po proposals`; confirm it with `po confirm {region} {version}`, or let its author replace it"
+        ),
+    ))
 }
 
 /// Confirms what another person proposed, and appends the entry that names both.
@@ -262,9 +301,9 @@ async fn already_confirmed(
     }
 }
 
-/// Every proposal that waits for a second person.
+/// Every proposal that waits for a second person, with what that person must know to confirm it.
 pub async fn list(tx: &mut Tx) -> Result<Listing, StoreError> {
-    type Row = (String, i64, String, String, String, String, String, i64);
+    type Row = (String, i64, String, String, String, String, String, i64, Vec<u8>);
     let rows: Vec<Row> = tx.query(LIST).fetch_all().await?;
     let mut listing = Listing::new(&[
         "region",
@@ -275,8 +314,27 @@ pub async fn list(tx: &mut Tx) -> Result<Listing, StoreError> {
         "account",
         "institution",
         "recorded_at",
+        "approved",
+        "act_number",
+        "document",
+        "interventions",
     ]);
-    for (region, version, act, verdict, reasons, account, institution, at) in rows {
+    for (region, version, act, verdict, reasons, account, institution, at, body) in rows {
+        let [approved, act_number, document, interventions] = match decode(&act, &body) {
+            Some(Act::PoRecorded {
+                plan,
+                approved,
+                act_number,
+                document,
+            }) => [
+                approved.to_string(),
+                act_number,
+                document,
+                plan.interventions.len().to_string(),
+            ],
+            Some(_) => Default::default(),
+            None => return Err(corrupt("body", &region, version)),
+        };
         let version = version.to_string();
         listing.push(vec![
             region,
@@ -287,6 +345,10 @@ pub async fn list(tx: &mut Tx) -> Result<Listing, StoreError> {
             account,
             institution,
             instant(Some(at)),
+            approved,
+            act_number,
+            document,
+            interventions,
         ]);
     }
     Ok(listing)
@@ -299,23 +361,32 @@ async fn get(tx: &mut Tx, region: RegionCode, version: u32) -> Result<Option<Pro
     let Some((act, body, account, institution)) = row else {
         return Ok(None);
     };
-    let corrupt = |column| StoreError::Corrupt {
-        table: "local_proposal",
-        column,
-        key: format!("{region}/{version}"),
-    };
-    let kind = if act == DECISION {
-        KnownKind::PoDecision
-    } else {
-        KnownKind::PoRecorded
-    };
+    let corrupt = |column| corrupt(column, region.as_str(), version.into());
     Ok(Some(Proposal {
-        act: Act::decode(kind, &body).map_err(|_| corrupt("body"))?,
+        act: decode(&act, &body).ok_or_else(|| corrupt("body"))?,
         first: Actor {
             account: account.parse().map_err(|_| corrupt("account"))?,
             institution,
         },
     }))
+}
+
+/// What would be appended, as stored; none if it cannot be read.
+fn decode(act: &str, body: &[u8]) -> Option<Act> {
+    let kind = if act == DECISION {
+        KnownKind::PoDecision
+    } else {
+        KnownKind::PoRecorded
+    };
+    Act::decode(kind, body).ok()
+}
+
+fn corrupt(column: &'static str, region: &str, version: i64) -> StoreError {
+    StoreError::Corrupt {
+        table: "local_proposal",
+        column,
+        key: format!("{region}/{version}"),
+    }
 }
 
 fn about(region: RegionCode) -> Result<Subject, Refusal> {

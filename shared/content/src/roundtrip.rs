@@ -424,37 +424,6 @@ fn publishing_can_be_spawned() {
 /// Prints its figures: `cargo test -p raccordo-content kit_of_256 -- --ignored --nocapture`.
 #[cfg(target_os = "linux")]
 #[test]
-#[ignore = "writes 800 MB; run alone it shows the peak of memory"]
-fn a_kit_of_256_mebibytes_stays_within_memory() {
-    let world = World::new();
-    let source = tempfile::tempdir().unwrap();
-    for i in 0..600 {
-        fs::write(source.path().join(format!("f{i:03}")), noise(i, 50_000)).unwrap();
-    }
-    let mut video = fs::File::create(source.path().join("video")).unwrap();
-    for i in 0..226 {
-        std::io::Write::write_all(&mut video, &noise(1_000 + i, 1 << 20)).unwrap();
-    }
-    let begun = std::time::Instant::now();
-    let manifest = world
-        .runtime
-        .block_on(publish_folder(source.path(), &world.packs, &()))
-        .unwrap();
-    let published = begun.elapsed();
-    let mut installer = Installer::begin(&world.root(), manifest_digest(b"kit"), manifest).unwrap();
-    assert_eq!(world.fill(&mut installer), 226 * (1 << 20) + 600 * 50_000);
-    installer.finish().unwrap();
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
-    println!(
-        "published in {published:?}, installed after {:?}, {peak}",
-        begun.elapsed()
-    );
-    let peak: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
-    assert!(peak < 64 * 1_024, "{peak} KiB resident");
-}
-
-#[test]
 fn a_path_out_of_the_folder_never_becomes_a_manifest() {
     let world = World::new();
     let (_, good) = world.publish(&Tree::from([("a".into(), noise(1, 10))]));

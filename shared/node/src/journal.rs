@@ -120,7 +120,7 @@ impl Node {
             return Err(Refusal::new(
                 RefusalKind::Precondition,
                 format!("this node is fenced and appends nothing: {}", fence.reason),
-                "read `sync status`, then follow the recovery steps of the runbook",
+                "keep the folder as it is and call the national team: `sync status` shows what was found; this version has no command that lifts a fence",
             )
             .into());
         }

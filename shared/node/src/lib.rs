@@ -7,6 +7,7 @@
 //! - [`content`]: the lane for files, which entries name and entitle to.
 //! - [`identity`], [`serve`], [`channel`]: keys, certificates, joining, TLS ports and connections.
 //! - [`account`], [`auth`], [`node_api`]: people, tokens, and the part of the API that all nodes have.
+//! - [`lock`]: one process at a time on a data folder.
 //! - [`clock`], [`random`], [`telemetry`], [`metrics`], [`shutdown`], [`status`]: the world around.
 //!
 //! What is not here: what an entry means. `hub` and `spoke` say that, each with its
@@ -20,6 +21,7 @@ pub mod content;
 pub mod follow;
 pub mod identity;
 pub mod journal;
+pub mod lock;
 pub mod metrics;
 pub mod node;
 pub mod node_api;

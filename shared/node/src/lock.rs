@@ -26,7 +26,10 @@ pub enum LockError {
 /// ends, however it ends.
 pub fn lock(data: &Path) -> Result<File, LockError> {
     let path = data.join("node.lock");
-    let io = |source| LockError::Io { path: path.clone(), source };
+    let io = |source| LockError::Io {
+        path: path.clone(),
+        source,
+    };
     let file = File::create(&path).map_err(io)?;
     match file.try_lock() {
         Ok(()) => Ok(file),

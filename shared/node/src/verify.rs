@@ -157,7 +157,7 @@ fn verify_entry(node: &Node, entry: &entries::StoredEntry, seen: &mut Verificati
         }
         Some(_) if !entitled => seen.report(item, "its body is here, but this node may not read it"),
         Some(_) => seen.bodies += 1,
-        None if entitled && entry.erased_by.is_none() => {
+        None if entitled => {
             seen.report(item, format!("its body ({}) is missing", header.kind));
         }
         None => {}

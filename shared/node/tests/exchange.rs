@@ -6,10 +6,20 @@ mod kit;
 
 use kit::{Line, append, confirmed, introduce, node, note, opened, region};
 use raccordo_model::{node::NodeId, scope::Scope};
-use raccordo_node::{Node, projection, rebuild, session::driver::End, verify::verify};
+use raccordo_node::{
+    Node, projection, rebuild,
+    session::{
+        OUTBOUND_FRAMES_MAX,
+        driver::{self, End},
+        machine::{Side, goodbye},
+        peers::Peers,
+    },
+    verify::verify,
+};
 use raccordo_proto::wire::{GoodbyeCode, frame::Step};
 use raccordo_store::{cosignatures, entries, epochs, fences, heads};
 use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
 
 async fn pair(folder: &std::path::Path) -> (Arc<Node>, Arc<Node>) {
     let (hub, spoke) = (node(folder, NodeId::Hub).await, node(folder, region("090")).await);
@@ -340,4 +350,52 @@ async fn verify_names_what_was_damaged() {
             seen.damage
         );
     }
+}
+
+#[tokio::test]
+async fn no_word_of_a_peer_fences_the_hub() {
+    let folder = tempfile::tempdir().unwrap();
+    let (hub, spoke) = pair(folder.path()).await;
+    for code in [
+        GoodbyeCode::Rewound,
+        GoodbyeCode::Epoch,
+        GoodbyeCode::Fenced,
+        GoodbyeCode::Verification,
+        GoodbyeCode::Mismatch,
+        GoodbyeCode::Closing,
+    ] {
+        let said = Step::Goodbye(goodbye(code, "credimi", ""));
+        let (outbound, _frames) = mpsc::channel(OUTBOUND_FRAMES_MAX);
+        let (_stop, stopped) = watch::channel(false);
+        let inbound = futures::stream::iter([Ok(said)]);
+        let peers = Peers::default();
+        let end = driver::run(&hub, &peers, Side::Hub, spoke.me(), inbound, outbound, stopped).await;
+        assert!(matches!(end, End::Goodbye(g) if g.code() == code));
+    }
+    let mut tx = hub.db.read().await.unwrap();
+    assert_eq!(fences::list(&mut tx).await.unwrap(), []);
+    drop(tx);
+    // The Hub works on, and so does the region once it behaves.
+    append(&hub, vec![opened("a/1", Scope::Public)], 1).await;
+    let line = Line::open(&hub, &spoke, Some);
+    confirmed(&hub, spoke.me()).await;
+    line.close().await;
+}
+
+#[tokio::test]
+async fn a_claim_of_erasure_hides_no_body() {
+    let folder = tempfile::tempdir().unwrap();
+    let (hub, spoke) = pair(folder.path()).await;
+    append(&hub, vec![opened("a/1", Scope::Public)], 1).await;
+    let line = Line::open(&hub, &spoke, |step| match step {
+        Step::Batch(mut batch) => {
+            batch.leaves[0].body = None;
+            batch.leaves[0].erased_by = Some(7);
+            Some(Step::Batch(batch))
+        }
+        other => Some(other),
+    });
+    let (_, end) = line.ended().await;
+    assert!(matches!(end, End::Goodbye(g) if g.code() == GoodbyeCode::Verification));
+    assert_eq!(size(&spoke, NodeId::Hub).await, 0);
 }

@@ -9,7 +9,11 @@ use crate::{
     status::Refusal,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use raccordo_model::{entry::AccountId, timestamp::Timestamp};
+use raccordo_model::{
+    entry::AccountId,
+    taxonomy::{CodeLists, Dimension},
+    timestamp::Timestamp,
+};
 use raccordo_store::{StoreError, Tx};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -87,18 +91,29 @@ pub async fn issue(
             ));
         }
     }
-    for list in [&grant.areas, &grant.clusters] {
+    for (dimension, list) in [
+        (Dimension::Area, &grant.areas),
+        (Dimension::Cluster, &grant.clusters),
+    ] {
         let code = |c: &String| {
-            (1..=40).contains(&c.len())
-                && c.bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+            CodeLists::builtin()
+                .codes(dimension)
+                .any(|(known, _)| known.as_str() == c)
         };
         if list.len() > LIMITS_MAX || !list.iter().all(code) {
             return Err(Refusal::invalid(
                 "the areas or clusters of the token are not codes",
-                "write at most 32 codes of the code lists",
+                "write at most 32 codes of the code lists, for example GENERAL or C1",
             ));
         }
+    }
+    // A limit that another role of the same token goes round would be none.
+    let limited = !grant.areas.is_empty() || !grant.clusters.is_empty();
+    if limited && roles != BTreeSet::from([Role::Observer]) {
+        return Err(Refusal::invalid(
+            "only a token with the role observer alone can be limited to areas or clusters",
+            "add `--role observer`, or leave the limits out",
+        ));
     }
     let id = hex::encode(random::bytes::<{ ID_DIGITS / 2 }>(random));
     let part = Zeroizing::new(random::bytes::<32>(random));

@@ -95,12 +95,14 @@ fn take(file: File, path: &Path) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
     Ok(bytes)
 }
 
-/// Makes a folder, with its parents, that its owner alone may enter; one that is there is left as it is.
+/// Makes a folder, with its parents, that its owner alone may enter, also when it was there before: what is
+/// in it (a database with learners' records among it) is nobody else's.
 pub fn folder(path: &Path) -> Result<(), IdentityError> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(path)
+        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o700)))
         .map_err(|source| IdentityError::Io {
             path: path.into(),
             source,

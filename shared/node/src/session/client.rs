@@ -6,7 +6,7 @@ use super::{
     machine::Side,
     peers::Peers,
 };
-use crate::{node::Node, random::Random};
+use crate::{node::Node, random::Random, telemetry};
 use futures::StreamExt;
 use raccordo_model::node::NodeId;
 use raccordo_proto::wire::{
@@ -68,11 +68,12 @@ pub async fn keep(
         // attempts that come to nothing double the wait. A Hub that restarts is found within a second.
         failures = match () {
             () if began.elapsed() > backoff.cap => 0,
-            () if peers.exchanges() > exchanges => 1,
+            () if peers.exchanges() > exchanges && !matches!(end, End::Goodbye(_)) => 1,
             () => failures + 1,
         };
         let told = match &end {
-            End::Goodbye(said) => Duration::from_millis(said.retry_after_ms),
+            End::Goodbye(_) if end.is_fenced() => backoff.cap,
+            End::Goodbye(said) => Duration::from_millis(said.retry_after_ms).min(backoff.cap),
             _ => Duration::ZERO,
         };
         let wait = backoff.wait(failures, node.random.as_ref()).max(told);
@@ -89,7 +90,7 @@ pub async fn session(node: &Node, peers: &Peers, channel: Channel, shutdown: wat
     let requests = ReceiverStream::new(frames).map(|step| SessionRequest {
         frame: Some(Frame { step: Some(step) }),
     });
-    let mut client = ExchangeServiceClient::new(channel)
+    let mut client = ExchangeServiceClient::with_interceptor(channel, telemetry::inject)
         .max_decoding_message_size(FRAME_BYTES_MAX)
         .max_encoding_message_size(FRAME_BYTES_MAX);
     let stream = match client.session(requests).await {

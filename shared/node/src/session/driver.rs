@@ -11,7 +11,7 @@ use crate::{
     node::{Node, NodeError, parse},
 };
 use futures::{Stream, StreamExt};
-use raccordo_ledger::handshake::{self, EpochState};
+use raccordo_ledger::handshake::{self, EpochRefused, EpochState};
 use raccordo_model::{
     entry::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX},
     node::NodeId,
@@ -46,10 +46,15 @@ impl End {
         match self {
             Self::Goodbye(said) => matches!(
                 said.code(),
-                GoodbyeCode::Verification | GoodbyeCode::Epoch | GoodbyeCode::Rewound | GoodbyeCode::Fenced
+                GoodbyeCode::Verification | GoodbyeCode::Epoch | GoodbyeCode::Rewound
             ),
             Self::Cut(_) | Self::Stopped => false,
         }
+    }
+
+    /// Whether one of the two nodes is fenced: tried again, seldom, until a person has decided.
+    pub fn is_fenced(&self) -> bool {
+        matches!(self, Self::Goodbye(said) if said.code() == GoodbyeCode::Fenced)
     }
 }
 
@@ -153,20 +158,8 @@ impl Driver<'_> {
                 self.ours(kept).err().map(Err)
             }
             Action::PeerLeft(said) => {
-                let end = End::Goodbye(said.clone());
-                if end.is_final() {
-                    // Kept, so that no reconnect loop follows and the operator sees why. A rewound or
-                    // cloned disk appends nothing either: it would sign a second tree of a size.
-                    let whom = match said.code() {
-                        GoodbyeCode::Rewound | GoodbyeCode::Epoch => self.node.me(),
-                        _ => self.peer,
-                    };
-                    let evidence = format!("told by {}", self.peer);
-                    if let Err(error) = self.node.fence(whom, &said.text, &evidence).await {
-                        tracing::error!(%error, "the fence could not be stored");
-                    }
-                }
-                self.ended = Some(end);
+                self.heed(&said).await;
+                self.ended = Some(End::Goodbye(said));
                 None
             }
             Action::Close(farewell) => {
@@ -177,6 +170,20 @@ impl Driver<'_> {
                 });
                 None
             }
+        }
+    }
+
+    /// A Spoke believes the Hub that its disk was rewound or cloned: it would sign a second tree of a
+    /// size, so it appends nothing more. Any other farewell is only a word: a peer's word never fences
+    /// the Hub, and nobody is fenced because somebody else is.
+    async fn heed(&self, said: &Goodbye) {
+        let cloned = matches!(said.code(), GoodbyeCode::Rewound | GoodbyeCode::Epoch);
+        if self.node.me() == NodeId::Hub || !cloned {
+            return;
+        }
+        let reason = printable(&said.text, 300);
+        if let Err(error) = self.node.fence(self.node.me(), &reason, "told by the Hub").await {
+            tracing::error!(%error, "the fence could not be stored");
         }
     }
 
@@ -278,24 +285,19 @@ impl Driver<'_> {
         }
         self.refuse_fenced().await?;
         let (send_from, held, peer_size) = self.stand(&hello.ledgers).await?;
-        let stored = self.ours(self.epoch().await)?;
-        let state = EpochState {
-            current: stored.current,
-            issued: stored.issued,
+        let next = match self.ours(
+            self.turn_epoch(|state| handshake::present(state, hello.epoch))
+                .await,
+        )? {
+            Ok(next) => next,
+            Err(refused) => {
+                let why = format!(
+                    "epoch {} is neither the current {} nor the just issued {}: a clone or a rewound disk",
+                    refused.presented, refused.state.current, refused.state.issued
+                );
+                return Err(self.fence_peer(GoodbyeCode::Epoch, &why).await);
+            }
         };
-        let Ok(next) = handshake::present(state, hello.epoch) else {
-            let why = format!(
-                "epoch {} is neither the current {} nor the just issued {}: a clone or a rewound disk",
-                hello.epoch, stored.current, stored.issued
-            );
-            return Err(self.fence_peer(GoodbyeCode::Epoch, &why).await);
-        };
-        let epoch = Epoch {
-            current: next.current,
-            issued: next.issued,
-            last_contact: self.now(),
-        };
-        self.ours(self.store_epoch(epoch).await)?;
         let mut tx = self.ours(self.node.db.read().await.map_err(NodeError::from))?;
         let ledgers = self.ours(self.states(&mut tx).await)?;
         let own_size = own_size(&ledgers);
@@ -353,7 +355,7 @@ impl Driver<'_> {
             Some(fence) => Err(goodbye(
                 GoodbyeCode::Fenced,
                 &fence.reason,
-                "a person lifts the fence after recovery",
+                "`sync status` shows what was found; this version has no command that lifts a fence",
             )),
         }
     }
@@ -453,34 +455,40 @@ impl Driver<'_> {
 
     /// Hub: the Spoke has stored the epoch. A Ready of a session that a newer one overtook is late.
     async fn confirm(&self, epoch: u64) -> Result<(), Goodbye> {
-        let stored = self.ours(self.epoch().await)?;
-        let state = EpochState {
-            current: stored.current,
-            issued: stored.issued,
-        };
-        let state = handshake::confirm(state, epoch).map_err(|late| {
+        let confirmed = self.ours(self.turn_epoch(|state| handshake::confirm(state, epoch)).await)?;
+        confirmed.map(drop).map_err(|late| {
             goodbye(
                 GoodbyeCode::Closing,
                 &late.to_string(),
                 "a newer session took over",
             )
-        })?;
-        let epoch = Epoch {
-            current: state.current,
-            issued: state.issued,
-            last_contact: self.now(),
-        };
-        self.ours(self.store_epoch(epoch).await)
+        })
     }
 
-    async fn epoch(&self) -> Result<Epoch, NodeError> {
-        let mut tx = self.node.db.read().await?;
-        let never = Epoch {
-            current: 0,
-            issued: 0,
-            last_contact: Timestamp(0),
+    /// Reads the epoch, decides and stores, in one transaction: of two clones that come at once, the
+    /// second decides on what the first has left.
+    async fn turn_epoch(
+        &self,
+        decide: impl FnOnce(EpochState) -> Result<EpochState, EpochRefused>,
+    ) -> Result<Result<EpochState, EpochRefused>, NodeError> {
+        let mut tx = self.node.db.write().await?;
+        let stored = epochs::get(&mut tx, self.peer).await?;
+        let state = stored.map_or(EpochState::default(), |e| EpochState {
+            current: e.current,
+            issued: e.issued,
+        });
+        let next = match decide(state) {
+            Ok(next) => next,
+            Err(refused) => return Ok(Err(refused)),
         };
-        Ok(epochs::get(&mut tx, self.peer).await?.unwrap_or(never))
+        let epoch = Epoch {
+            current: next.current,
+            issued: next.issued,
+            last_contact: self.now(),
+        };
+        epochs::put(&mut tx, self.peer, epoch).await?;
+        tx.commit().await?;
+        Ok(Ok(next))
     }
 
     async fn store_epoch(&self, epoch: Epoch) -> Result<(), NodeError> {
@@ -494,9 +502,9 @@ impl Driver<'_> {
         let refused = Refused {
             peer: self.peer,
             index: nack.index,
-            code: nack.code.chars().take(40).collect(),
-            text: nack.text.chars().take(1_024).collect(),
-            remedy: nack.remedy.chars().take(1_024).collect(),
+            code: printable(&nack.code, 40),
+            text: printable(&nack.text, 1_024),
+            remedy: printable(&nack.remedy, 1_024),
             at: self.now(),
         };
         nacks::put(&mut tx, &refused).await?;
@@ -506,6 +514,11 @@ impl Driver<'_> {
     fn now(&self) -> Timestamp {
         self.node.system_clock.now()
     }
+}
+
+/// What a peer wrote, as it may be stored and shown: at most `most` characters, none of control.
+fn printable(text: &str, most: usize) -> String {
+    text.chars().filter(|c| !c.is_control()).take(most).collect()
 }
 
 fn own_size(states: &[LedgerState]) -> u64 {

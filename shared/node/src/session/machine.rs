@@ -239,7 +239,11 @@ impl Machine {
             (_, State::Exchanging, Step::Cosigned(cosigned)) if cosigned.node == self.me.to_string() => {
                 self.act(Action::Keep(cosigned));
             }
-            (_, State::Exchanging, Step::Nack(nack)) => self.act(Action::NoteNack(nack)),
+            (_, State::Exchanging, Step::Nack(nack))
+                if nack.node == self.me.to_string() && nack.index < self.own_size =>
+            {
+                self.act(Action::NoteNack(nack));
+            }
             // Content goes up only when asked; this program's entries name none that the Hub lacks.
             (Side::Spoke, State::Exchanging, Step::WantContent(_)) => {}
             _ => self.close(goodbye(
