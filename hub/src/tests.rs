@@ -283,11 +283,13 @@ impl World {
         proposal::list(&mut tx).await.unwrap().rows().to_vec()
     }
 
-    /// Tuscany shares a PE that is pinned to a version of its PO; returns how many entries were held.
+    /// Tuscany shares a PE that is pinned to a version of its PO; returns how many entries were held. The subject
+    /// is that version's own: what is held would hold everything after it on the same subject.
     async fn share_pe(&mut self, version: u32, po_version: u32) -> usize {
         let mut plan = toscana().executive_plan.unwrap();
         (plan.version, plan.po_version) = (version, po_version);
-        self.submit(Act::PeShared(plan), "pe/090/2023").await
+        self.submit(Act::PeShared(plan), &format!("pe/090/{po_version}"))
+            .await
     }
 
     async fn plans(&mut self) {
@@ -544,7 +546,12 @@ async fn a_proposed_record_is_listed_whole_and_does_not_outlive_its_version() {
         kind_of(world.propose_record(person(2, "DTD"), "DGR 13").await),
         RefusalKind::Conflict
     );
-    let count = toscana().operational_plan.unwrap().interventions.len().to_string();
+    let count = toscana()
+        .operational_plan
+        .unwrap()
+        .interventions
+        .len()
+        .to_string();
     let waiting = world.proposals().await;
     assert_eq!(waiting.len(), 1);
     assert_eq!(waiting[0][8..], ["2023-03", "DGR 12", "delibera.pdf", &count]);
@@ -563,14 +570,6 @@ async fn a_proposed_record_is_listed_whole_and_does_not_outlive_its_version() {
 #[tokio::test]
 async fn a_version_that_was_sent_back_never_counts_as_approved() {
     let mut world = World::new().await;
-    code_lists::publish(
-        &world.hub,
-        person(3, "MDS"),
-        CodeLists::builtin().yaml(),
-        "t.yaml",
-    )
-    .await
-    .unwrap();
     let judged = [
         (1, PoVerdict::ChangesRequested, "changes_requested"),
         (2, PoVerdict::Rejected, "rejected"),

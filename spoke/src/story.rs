@@ -245,7 +245,7 @@ async fn plans(world: &World) {
         .iter()
         .map(|v| (v.version, v.state.as_str()))
         .collect();
-    assert_eq!(states, [(1, "superseded"), (2, "approved")]);
+    assert_eq!(states, [(1, "changes_requested"), (2, "approved")]);
     drop(tx);
     world.same_after_rebuild().await;
 }

@@ -72,6 +72,7 @@ const HEADINGS: &[(&str, &str)] = &[
     ("decided_at", "Decisa il"),
     ("decision", "Decisione"),
     ("digest", "Impronta"),
+    ("document", "Documento"),
     ("distinct_trained", "Formati"),
     ("ecm_credited", "Con ECM"),
     ("edition", "Edizione"),

@@ -158,10 +158,9 @@ impl PoState {
             (Self::Submitted, PoEvent::Decide(PoVerdict::Approved)) => Some(Self::Approved),
             (Self::Submitted, PoEvent::Decide(PoVerdict::ChangesRequested)) => Some(Self::ChangesRequested),
             (Self::Submitted, PoEvent::Decide(PoVerdict::Rejected)) => Some(Self::Rejected),
-            // A version that nobody decided about, and one that was sent back, end with its successor.
-            (Self::Submitted | Self::Approved | Self::ChangesRequested, PoEvent::LaterApproved) => {
-                Some(Self::Superseded)
-            }
+            // Only what was approved, or is undecided, ends with its successor: a version that was sent back
+            // stays sent back, so that nobody takes it for one that was ever approved.
+            (Self::Submitted | Self::Approved, PoEvent::LaterApproved) => Some(Self::Superseded),
             _ => None,
         }
     }

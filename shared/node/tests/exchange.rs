@@ -227,11 +227,9 @@ async fn a_cut_anywhere_loses_and_doubles_nothing() {
             left -= 1;
             (left >= 0).then_some(step)
         });
-        tokio::task::yield_now().await;
-        // Dropping the tasks mid-way is a network that broke.
-        tokio::time::timeout(std::time::Duration::from_millis(40), line.ended())
-            .await
-            .ok();
+        // Whatever the moment is, nothing may be lost: how far each side came does not matter.
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        line.cut().await;
     }
     let line = Line::open(&hub, &spoke, Some);
     confirmed(&hub, spoke.me()).await;

@@ -316,7 +316,7 @@ async fn undecodable(region: &mut Region, hub: &TestHub) -> Result<()> {
     session.send(Step::Hello(region.hello())).await?;
     let (code, words) = session.end().await?.goodbye()?;
     ensure!(
-        code == GoodbyeCode::Fenced && words.contains("person"),
+        code == GoodbyeCode::Fenced && words.contains("sync status"),
         "{code:?} {words}"
     );
     hub.run(&["region", "list"])?.ok().map(drop)

@@ -246,7 +246,7 @@ mod tests {
         let mut grant = TokenGrant {
             account: account.id,
             roles: vec![],
-            areas: names(&["A1"]),
+            areas: names(&["GENERAL"]),
             clusters: vec![],
             valid_days: 1,
         };
@@ -255,12 +255,45 @@ mod tests {
         let found = find(&mut tx, &token.secret).await.unwrap().unwrap();
         assert_eq!(
             (found.account, found.areas),
-            (account, BTreeSet::from(["A1".to_owned()]))
+            (account, BTreeSet::from(["GENERAL".to_owned()]))
         );
         let mut wrong = token.secret.to_string();
         wrong.replace_range(wrong.len() - 3.., "AAA");
         assert!(find(&mut tx, &wrong).await.unwrap().is_none());
         assert!(find(&mut tx, "rct_x_y").await.unwrap().is_none());
+
+        // A limit is of known codes, and of the role observer alone.
+        let limited = |areas: &[&str], account| TokenGrant {
+            areas: names(areas),
+            account,
+            ..grant.clone()
+        };
+        for areas in [&["ALL"][..], &["NIENTE"], &[""]] {
+            assert!(
+                issue(&mut tx, &limited(areas, grant.account), Timestamp(5), &random)
+                    .await
+                    .is_err()
+            );
+        }
+        let both = new_account(
+            NodeKind::Hub,
+            "Ugo",
+            "MDS",
+            &names(&["observer", "reviewer"]),
+            &random,
+        )
+        .unwrap();
+        insert(&mut tx, &both, Timestamp(1)).await.unwrap();
+        assert!(
+            issue(&mut tx, &limited(&["GENERAL"], both.id), Timestamp(5), &random)
+                .await
+                .is_err()
+        );
+        let observer = TokenGrant {
+            roles: names(&["observer"]),
+            ..limited(&["GENERAL"], both.id)
+        };
+        assert!(issue(&mut tx, &observer, Timestamp(5), &random).await.is_ok());
 
         grant.roles = names(&["administrator"]);
         assert!(issue(&mut tx, &grant, Timestamp(5), &random).await.is_err());

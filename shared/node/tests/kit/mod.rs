@@ -244,6 +244,15 @@ impl Line {
         (self.hub.await.unwrap(), self.spoke.await.unwrap())
     }
 
+    /// Ends both sides where they stand, as when the network breaks or the processes are killed.
+    pub(crate) async fn cut(self) {
+        for side in [self.hub, self.spoke] {
+            side.abort();
+            // Waits for the end, so that the next session is alone, as a region's sessions are.
+            side.await.ok();
+        }
+    }
+
     /// Waits until one side ends it by itself.
     pub(crate) async fn ended(self) -> (End, End) {
         (self.hub.await.unwrap(), self.spoke.await.unwrap())
@@ -253,7 +262,7 @@ impl Line {
 /// Waits until `owner`'s ledger is cosigned by `cosigner` at its present size.
 pub(crate) async fn confirmed(owner: &Node, cosigner: NodeId) {
     let size = *owner.watch_growth().borrow();
-    for _ in 0..2_000 {
+    for _ in 0..6_000 {
         let mut tx = owner.db.read().await.unwrap();
         let last = raccordo_store::cosignatures::last(&mut tx, owner.me(), cosigner)
             .await
