@@ -52,6 +52,8 @@ pub(crate) async fn run(federation: &Federation) -> Result<()> {
                 "{editions} edizioni e {rows} righe di esiti nei tre mesi, seme {seed}"
             ));
         }
+        // The centre's clock goes first: what it cosigns is never older than what was recorded.
+        federation.hub_clock(&after(month, 2)).await?;
         record(federation, &stories, month).await?;
         let sent = close(federation, &stories, month).await?;
         judge(federation, &stories, month, sent).await?;
