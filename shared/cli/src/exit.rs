@@ -24,7 +24,7 @@ Exit codes:
     5  refused: it contradicts what is recorded
     6  the node does not answer
     7  not found
-    8  findings under --check
+    8  findings: what was verified or rebuilt did not hold
   130  interrupted
 Any other code is a failure. Data go to standard output, everything else to standard error.";
 
@@ -48,7 +48,7 @@ pub enum Exit {
     Unreachable = 6,
     /// No such thing.
     NotFound = 7,
-    /// Findings under `--check`.
+    /// Findings: what was verified or rebuilt did not hold.
     Findings = 8,
     /// By the user.
     Interrupted = 130,

@@ -6,8 +6,9 @@
 //! row per measure, sorted by region, cluster, area and measure as texts; `ALL` names a whole
 //! dimension or the country. `state` is `number`, `zero`, `missing`, `suppressed` or
 //! `not_applicable`; `value` is empty but for the first two. `period` is the one that the figures
-//! are of: an earlier one in the rows of a region that is `stale`. A region without any row gets
-//! one, `missing`, for the distinct people trained.
+//! are of. The Hub sends no figures of a `stale` region: an earlier month's would not be this one's;
+//! from a Hub that does, they keep their own period. A region without any row gets one, `missing`,
+//! for the distinct people trained.
 
 use crate::{
     color::Paint,
